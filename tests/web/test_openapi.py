@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import warnings
-from typing import Any, get_args
+from typing import Any, Final, get_args
 
 import msgspec
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from tests.conftest import Client
-from tests.soak import sampled
+from tests.soak import SOAK, sampled
 
 import flowtally.api.application  # noqa: F401  (declares the operations)
 from flowtally.core.rights import Right
 from flowtally.vendors import VENDORS
 from flowtally.web.operation import OPERATIONS, Listed, Operation
+
+CASES: Final = 25 if SOAK else 10  # of each operation: the same ones in every run
 
 
 def named(op: Operation) -> str:
@@ -70,6 +72,7 @@ def test_declared_rights_are_rights(op: Operation) -> None:
     assert op.may in {*get_args(Right), "own", ""}
 
 
+@pytest.mark.soak
 def test_no_request_made_from_the_document_breaks_what_it_promises(client: Client, acme: str) -> None:
     """No 500, no status that is not documented, no body of another shape. Bodies of events are ingest's to judge;
     dialects, who ask for other secrets, have their turn in tests/vendors."""
@@ -92,7 +95,7 @@ def prove(operation: Any, client: Client) -> None:
     documented = operation.definition.raw["responses"]
 
     @settings(
-        max_examples=sampled(25, 1),
+        max_examples=sampled(CASES, 1),
         deadline=None,
         derandomize=True,
         database=None,
