@@ -36,6 +36,7 @@ from flowtally.usage.damage import Broken
 from flowtally.usage.engine import Engine
 from flowtally.usage.flush import Flushing
 from flowtally.usage.frozen import Freezing
+from flowtally.usage.latest import Latest
 from flowtally.usage.published import Publishing
 from flowtally.usage.relation import View, render
 from flowtally.usage.schema import MIGRATIONS_TABLE, TABLE, latest_migration, migrations
@@ -101,6 +102,7 @@ class ClickHouseStore(Publishing):
         self._use(token_hex(4))
 
     def _use(self, token: str) -> None:
+        self.latest = Latest(self.engine)
         self.tail = UsageTail(self.engine, token, self._shown)
         self.flushing = Flushing(self.engine, self.tail)
 
@@ -109,6 +111,7 @@ class ClickHouseStore(Publishing):
 
     def append(self, block: Block) -> None:
         self._announce(block)
+        self.latest.append(block)
         self.tail.append(block)
 
     # Asking table and tail
@@ -138,11 +141,12 @@ class ClickHouseStore(Publishing):
         unbounded = msgspec.structs.replace(where, until_block=None)
 
         def plan(view: View) -> queries.Query:
+            asked = self.latest.whole(edges) if self._announced is not None else edges
             # The projection knows no blocks. It need not, where the table has nothing that counts after the bound.
             if self._nothing_after(where, view.flushed) and not view.by_rows:
-                query = queries.plan_sums(edges, unbounded, by, limit)
+                query = queries.plan_sums(asked, unbounded, by, limit)
                 return msgspec.structs.replace(query, until=where.until_block)
-            return queries.plan_sums(edges, where, by, limit)
+            return queries.plan_sums(asked, where, by, limit)
 
         def run(text: str, parameters: Mapping[str, Any]) -> Rows:
             try:
