@@ -39,6 +39,14 @@ class Failed(Exception):
     """No answer, or one that says that the vendor failed: it may work later."""
 
 
+class Declined(Failed):
+    """An answer of the vendor that says no, with a code of its own and what it says to it."""
+
+    def __init__(self, code: int, said: str) -> None:
+        super().__init__(f"code {code}: {said}" if said else f"code {code}")
+        self.code = code
+
+
 class ChangedShape(Exception):
     """An answer that means nothing known: what is wrong, and the beginning of the answer, without secrets."""
 
