@@ -17,6 +17,7 @@ NAMES = {"__init__", "dialect", "parameters", "settings", "wire", "routes", "sam
 MORE = {
     "rows",  # which rows a range has, and what time each stands for
     "pull",  # how the vendor itself is asked
+    "service",  # its questions, and what their answers mean
 }
 # What a vendor may take of `vendors`: the frame, and what fills and prints figures. Nothing of what serves it.
 FRAME = {"base", "figures", "printing"}
