@@ -1,0 +1,88 @@
+"""Whatever a vendor answers, a puller either understands it or says in the words of its contract what is wrong, without
+a secret; and what was used is never told as less because a part of the answer is not what it was."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any, Final
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tests.soak import sampled
+from tests.vendors.ipfoxy import test_pull as ipfoxy
+from tests.vendors.pulling import AskScript, Told, until_it_fails
+from tests.vendors.thordata import test_pull as thordata
+
+from flowtally.providers.puller import ChangedShape, Denied, Failed, Limited, Puller
+from flowtally.vendors.ipfoxy import pull as ipfoxy_pull
+from flowtally.vendors.thordata import pull as thordata_pull
+
+CONTRACT: Final = (ChangedShape, Denied, Failed, Limited)
+JUNK: Final[list[Any]] = [None, "", "x", 0, -1, 1, "7", 1.5, True, [], {}, [None], 10**30, 1e300, "\u0000", "9" * 5000]
+PULLED: Final[dict[str, tuple[Puller, Callable[..., AskScript], Any]]] = {
+    "thordata": (thordata_pull.PULLER, thordata.script, thordata.to_pull),
+    "ipfoxy": (ipfoxy_pull.PULLER, ipfoxy.script, ipfoxy.to_pull),
+}
+MEANT: Final = {"usage_traffic", "flow", "mb", "is_main"}  # the members that say how much, or whose it is
+
+
+def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """Where something stands in an answer."""
+    yield path
+    inside = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for name, part in inside:
+        yield from places(part, (*path, name))
+
+
+def put(value: Any, path: tuple[Any, ...], junk: Any) -> Any:
+    if not path:
+        return junk
+    name, *rest = path
+    if isinstance(value, dict):
+        return {**value, name: put(value[name], tuple(rest), junk)}
+    return [put(one, tuple(rest), junk) if n == name else one for n, one in enumerate(value)]
+
+
+class Spoilt(AskScript):
+    """One place of one answer is something else; `where` is the last part of its path."""
+
+    def __init__(self, script: AskScript, call: int, place: int, junk: Any) -> None:
+        super().__init__(lambda path, query: None)
+        self._script, self._call, self._place, self._junk = script, call, place, junk
+        self.where: Any = None
+
+    def answer(self, path: str, query: dict[str, str], headers: Any) -> Any:
+        answer = self._script.answer(path, query, headers)
+        if len(self.asked) != self._call:
+            return answer
+        whole = msgspec.json.decode(answer.body)
+        found = list(places(whole))
+        place = found[self._place % len(found)]
+        self.where = place[-1] if place else ""
+        return msgspec.structs.replace(answer, body=msgspec.json.encode(put(whole, place, self._junk)))
+
+
+@pytest.mark.parametrize("vendor", PULLED)
+@pytest.mark.parametrize("grain", ["day", "hour"])
+def test_junk_is_an_error_of_the_contract_or_changes_nothing(vendor: str, grain: str) -> None:
+    puller, script, to_pull = PULLED[vendor]
+    told = {"get_account_use_flow_list": ipfoxy.use(("2025-06-24 05:00:00", "7")),
+            "residential_data_history": ipfoxy.history((ipfoxy.D25, "5"), period="1 hour")}  # fmt: skip
+    answers = told if (vendor, grain) == ("ipfoxy", "hour") else {}
+    asking = script(**answers)
+    whole = Told(puller.pull(asking, to_pull(grain=grain)))
+
+    @settings(max_examples=sampled(200, 20), deadline=None)
+    @given(st.integers(1, len(asking.asked)), st.integers(0, 300), st.sampled_from(JUNK))
+    def holds(call: int, place: int, junk: Any) -> None:
+        spoilt = Spoilt(script(**answers), call, place, junk)
+        said, error = until_it_fails(puller.pull(spoilt, to_pull(grain=grain)))
+        if error is not None:
+            assert isinstance(error, CONTRACT), repr(error)
+            assert "password123" not in str(error) + getattr(error, "sample", "")
+        elif spoilt.where not in MEANT:
+            assert Told(said).total() >= whole.total() - whole.step
+
+    holds()
