@@ -16,7 +16,7 @@ from tests.providers.stub import Reply, Stub, ok, say
 from tests.providers.waits import ONCE, PACE, SHORT, Waits, client_of
 
 from flowtally.core.reported import BalancesSaid
-from flowtally.providers.asking import MAX_PATIENCE_S, SECRET, Bounds, VendorClient, check_base_url
+from flowtally.providers.asking import MAX_PATIENCE_S, MAX_SHOWN, SECRET, Bounds, VendorClient, check_base_url
 from flowtally.providers.connecting import ServerStops
 from flowtally.providers.puller import (
     MAX_SAMPLE,
@@ -371,12 +371,33 @@ def test_the_text_of_an_answer_shows_no_secret_and_its_figures_are_what_they_are
 @given(st.integers(0, MAX_SAMPLE + 50), st.text(st.characters(codec="ascii", exclude_categories=["C"]), min_size=8))
 def test_a_sample_that_ends_within_a_secret_shows_no_half_of_it(before: int, secret: str) -> None:
     def check(ask: object, to_pull: ToPull) -> Sight:
-        raise ChangedShape("what is this", "\n" * before + secret + "\n" * 500)
+        raise ChangedShape("what is this", "\u00e4" * before + secret + "\u00e4" * 500)
 
     with client_of("http://127.0.0.1", secrets=[secret]) as ask, pytest.raises(ChangedShape) as found:
         ask.check(puller(check), TO_PULL)
-    rest = found.value.sample.replace(SECRET, "").strip("\n")
-    assert len(rest) < 4
+    rest = found.value.sample.replace(SECRET, "").strip("\u00e4\u2026")
+    assert len(rest) < max(4, len(SECRET))
+
+
+def test_what_is_seen_shows_no_secret() -> None:
+    def check(ask: object, to_pull: ToPull) -> Sight:
+        return Sight((f"seen with {KEY}",), (f"not seen with {quote_plus(KEY)}",))
+
+    with client_of("http://127.0.0.1", secrets=[KEY]) as ask:
+        assert ask.check(puller(check), TO_PULL) == Sight((f"seen with {SECRET}",), (f"not seen with {SECRET}",))
+
+
+def test_what_a_vendor_sends_drives_no_terminal_and_can_be_kept() -> None:
+    said = "\x1b[2J\x00\u202e" + "long" * 1000
+
+    def check(ask: object, to_pull: ToPull) -> Sight:
+        raise ChangedShape(said, said)
+
+    with client_of("http://127.0.0.1") as ask, pytest.raises(ChangedShape) as found:
+        ask.check(puller(check), TO_PULL)
+    for shown, most in ((str(found.value), MAX_SHOWN), (found.value.sample, MAX_SAMPLE)):
+        assert shown.startswith("\\x1b[2J\\x00\\u202elonglong")
+        assert len(shown) == most
 
 
 @pytest.mark.parametrize("secret", ["a\nb", "ü", " key", "a\r\nX-More: 1", "a\x00", "a\t"])

@@ -17,7 +17,7 @@ def member(written: str) -> InAnswer:
     return told(VendorAnswer(200, {}, f'{{"data": [{{"a": {written}}}]}}'.encode())).member("data").first().member("a")
 
 
-@given(st.integers(0, 2**63 - 1), st.integers(0, 9))
+@given(st.integers(0, 2**53 - 1), st.integers(0, 9))
 def test_a_whole_number_is_the_same_in_every_spelling(number: int, zeros: int) -> None:
     fraction = "." + "0" * zeros if zeros else ""
     for written in (f"{number}", f'"{number}"', f"{number}{fraction}", f'" {number}{fraction} "', f'"+{number}"'):
@@ -26,7 +26,7 @@ def test_a_whole_number_is_the_same_in_every_spelling(number: int, zeros: int) -
 
 @pytest.mark.parametrize("written", [
     "1.5", '"1.5"', "-1", '"-1"', "true", "false", "null", '""', '"1,000"', '"1e3"', '"٣"', "[]", "{}", '"1 GB"',
-    "9223372036854775808", "1e999999999999", '"nan"', '"0x10"', '"1_000"',
+    "9007199254740992", "1e999999999999", '"nan"', '"0x10"', '"1_000"',
 ])  # fmt: skip
 def test_what_is_no_whole_number_is_told_with_its_place(written: str) -> None:
     with pytest.raises(ChangedShape, match=r"^data\[0\]\.a is ") as found:

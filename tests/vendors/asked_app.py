@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from tests.conftest import Client
 
-from flowtally.core.reported import FigureSaid, GrantSaid, GrantsSaid, Statement, UseSaid
+from flowtally.core.reported import FigureSaid, GrantSaid, GrantsSaid, Statement, UseSaid, check_said
 from flowtally.providers.puller import EarlierLooks, Failed, Limited, Puller, ToPull, VendorAnswer
 
 TRIES: Final = 3
@@ -81,7 +81,7 @@ class Series:
         return heard
 
     def _hear_use(self, said: UseSaid) -> None:
-        check(said)
+        check_said(said)
         if said.grain == "pull":
             self.looked = EarlierLooks(said.ends_at, self._baseline or {})
         else:
@@ -95,11 +95,3 @@ class Series:
 
     def by_time(self) -> dict[int, int]:
         return {one.time: one.amount for one in self.figures.values() if one.amount}
-
-
-def check(said: UseSaid) -> None:
-    """What whoever takes a statement relies on."""
-    assert 0 <= said.starts_at < said.ends_at
-    assert said.step >= 1
-    assert len({one.key for one in said.figures}) == len(said.figures), "a key for each figure"
-    assert all(said.starts_at <= one.time < said.ends_at and one.amount >= 0 for one in said.figures)

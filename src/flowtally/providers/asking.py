@@ -3,9 +3,7 @@
 Owns the connection, the pace, what is tried again and when, and that nothing secret is in what is told of a call.
 Leaves what answers mean to the pullers, and which addresses may be reached to `connecting`.
 
-Pauses are counted here and not by stamina: its sync form sleeps in `time.sleep`, which neither a server that stops nor
-a test's clock can end. Under httpcore and not httpx: there a connection can be handed in (httpx keeps that to itself),
-and no redirect, cookie, proxy or netrc file can get in between.
+Over httpcore and with waits of its own, not over httpx and stamina: docs/decisions/0118.
 """
 
 from __future__ import annotations
@@ -29,6 +27,7 @@ import msgspec
 from flowtally.client.wire import retry_after_s
 from flowtally.core.media import FORM
 from flowtally.core.reported import Statement
+from flowtally.core.texts import printable
 from flowtally.providers.connecting import Connecting, LookUp, OffLimits, ServerStops, Waiting, look_up
 from flowtally.providers.puller import (
     MAX_ANSWER,
@@ -45,6 +44,7 @@ from flowtally.providers.puller import (
 )
 
 MAX_PATIENCE_S: Final = 120  # a vendor that wants to be asked later than that is asked at a later pull
+MAX_SHOWN: Final = 1000  # characters of what went wrong
 SECRET: Final = "[secret]"  # noqa: S105 - what stands in the place of one
 _MIN_SECRET: Final = 4  # characters; what is shorter is none, and hiding it would make texts unreadable
 _JITTER: Final = 0.25  # how much longer a pause may be, so that two installations do not ask in step for ever
@@ -145,13 +145,14 @@ class VendorClient:
         self._pool.close()
 
     def check(self, puller: Puller, to_pull: ToPull) -> Sight:
-        """What the secrets can see. What is raised shows none of them."""
-        with self._without_secrets():
-            return puller.check(self, to_pull)
+        """What the secrets can see. What is told or raised shows none of them."""
+        with self._for_people():
+            sight = puller.check(self, to_pull)
+        return Sight(tuple(map(self._shown, sight.works)), tuple(map(self._shown, sight.cannot)))
 
     def pull(self, puller: Puller, to_pull: ToPull) -> Iterator[Statement]:
         """All statements, one at a time. What is raised shows no secret."""
-        with self._without_secrets():
+        with self._for_people():
             yield from puller.pull(self, to_pull)
 
     def __call__(
@@ -301,15 +302,19 @@ class VendorClient:
             raise ServerStops
 
     @contextmanager
-    def _without_secrets(self) -> Iterator[None]:
-        """Pullers tell what a vendor said, and vendors repeat what they were sent."""
+    def _for_people(self) -> Iterator[None]:
+        """Pullers tell what a vendor said, and vendors repeat what they were sent, or send what no terminal should see
+        and no store can keep."""
         try:
             yield
         except (ChangedShape, Denied, Failed, Limited) as error:
-            error.args = (self.scrub(str(error)),)
+            error.args = (self._shown(str(error)),)
             if isinstance(error, ChangedShape):
-                error.sample = self._without_halves(self.scrub(error.sample))
+                error.sample = printable(self._without_halves(self.scrub(error.sample)), MAX_SAMPLE)
             raise error from None
+
+    def _shown(self, text: str) -> str:
+        return printable(self.scrub(text), MAX_SHOWN)
 
     def _without_halves(self, sample: str) -> str:
         """A secret that the end of a sample cut in two is one of which the beginning is shown."""

@@ -16,11 +16,11 @@ from typing import Any, Final, NoReturn
 
 import msgspec
 
+from flowtally.core.events import MAX_QUANTITY
 from flowtally.core.texts import text_fault
 from flowtally.providers.puller import ChangedShape, VendorAnswer
 
 MAX_TEXT: Final = 256
-_BITS: Final = 63  # what every store keeps
 _NUMBER: Final = re.compile(r"[+-]?\d{1,30}(\.\d{1,30})?", re.ASCII)
 _SHOWN: Final = 60
 
@@ -75,7 +75,7 @@ class InAnswer(msgspec.Struct, frozen=True):
         whole = int(found)
         if least is not None and whole < least:
             self.wrong(f"is less than {least}")
-        if whole.bit_length() > _BITS:
+        if abs(whole) > MAX_QUANTITY:
             self.wrong("is beyond every figure")
         return whole
 
