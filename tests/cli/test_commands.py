@@ -137,6 +137,69 @@ def test_a_bucket_that_runs_is_not_named_by_where_a_range_cut_it(flowtally: Prog
     assert flowtally("usage", "acme", "--bucket", "week").out.splitlines()[-1] == "The week is not over yet."
 
 
+def of_series(**told: Any) -> dict[str, Any]:
+    """A day of two series, each with its total."""
+    day = {"start": "2026-07-01T00:00:00Z", "end": "2026-07-02T00:00:00Z", "cut": None}
+    less = USED | {"bytes_down": 1_000_000_000, "bytes": 1_000_000_001, "requests": 0}
+    rows = [day | {"series": "metered"} | USED, day | {"series": "thor"} | less]
+    span = {"from": "2026-07-01T00:00:00Z", "to": "2026-07-02T00:00:00Z", "timezone": "UTC"}
+    return USAGE | span | {"rows": rows, "total": USED, "totals": {"metered": USED, "thor": less}} | told
+
+
+def test_series_stand_below_each_other_each_with_a_total_of_its_own(flowtally: Program) -> None:
+    flowtally.fake.answers["GET /v1/accounts/acme/usage"] = (200, of_series())
+    ran = flowtally("usage", "acme", "--series", "metered", "--series", "thor", "--by", "series")
+    assert flowtally.fake.asked[0].query["series"] == ["metered", "thor"]
+    assert [line.split()[:2] for line in ran.out.splitlines()[1:]] == [
+        ["2026-07-01", "metered"], ["2026-07-01", "thor"], ["total", "metered"], ["total", "thor"],
+    ]  # fmt: skip
+    assert [line.split()[-4:] for line in ran.out.splitlines()[3:]] == [
+        ["2", "GB", "7", "req"],
+        ["1", "GB", "0", "req"],
+    ]
+
+
+@pytest.mark.parametrize(
+    ("stretches", "lines"),
+    [
+        (
+            [("2026-06-01T00:00:00Z", "2026-07-02T00:00:00Z", "day", "UTC", False)],
+            ["thor tells its use by the day of UTC."],
+        ),
+        (
+            [("2026-07-01T00:00:00Z", "2026-07-02T00:00:00Z", "day", "+08:00", True)],
+            [
+                "thor tells its use by the day of +08:00.",
+                "These rows are finer or cut otherwise: a whole day of thor stands where it begins.",
+            ],
+        ),
+        (
+            [
+                ("2026-07-01T00:00:00Z", "2026-07-01T12:00:00Z", "pull", "UTC", True),
+                ("2026-07-01T12:00:00Z", "2026-07-01T18:00:00Z", "hour", "UTC", False),
+            ],
+            [
+                "thor tells only how much was used so far from 2026-07-01 to 2026-07-01T12:00:00Z: use is dated when "
+                "that was seen.",
+                "thor tells its use by the hour of UTC from 2026-07-01T12:00:00Z to 2026-07-01T18:00:00Z.",
+                "thor has told nothing of the rest of this time: what is not shown there is not known, and may not be "
+                "zero.",
+            ],
+        ),
+        ([], ["thor has told nothing of this time: what is not shown there is not known, and may not be zero."]),
+    ],
+)
+def test_how_a_provider_tells_its_use_is_said_in_words(
+    flowtally: Program, stretches: list[tuple[Any, ...]], lines: list[str]
+) -> None:
+    names = ("from", "to", "grain", "zone", "finer")
+    told = [dict(zip(names, one, strict=True)) | {"step": 1} for one in stretches]
+    for answer in (of_series(grain={"thor": told}), of_series(grain={"thor": told}, rows=[])):
+        flowtally.fake.answers["GET /v1/accounts/acme/usage"] = (200, answer)
+        out = flowtally("usage", "acme", "--series", "metered", "--series", "thor", "--by", "series").out
+        assert out.splitlines()[-len(lines) :] == lines
+
+
 def test_usage_as_csv_is_what_the_server_wrote(flowtally: Program) -> None:
     flowtally.fake.answers["GET /v1/accounts/acme/usage"] = (200, b"start,bytes\r\n2026-07-01,5\r\n")
     assert flowtally("usage", "acme", "--csv").out == "start,bytes\r\n2026-07-01,5\r\n"

@@ -301,6 +301,15 @@ def test_a_usage_question_is_put_in_the_apis_words() -> None:
     assert asked == [("from", "2026-01-01"), ("by", "user"), ("by", "label:a"), ("user", "b,c"), ("bucket", "day")]
 
 
+@pytest.mark.parametrize(
+    ("series", "asked"), [("thor", ["thor"]), (["metered", "thor"], ["metered", "thor"]), ([], [])]
+)
+def test_one_series_is_asked_for_or_several(series: Any, asked: list[str]) -> None:
+    server = Recorder(USAGE)
+    server.client().usage("acme", series=series, by=["series"])
+    assert server.asked[0].url.params.get_list("series") == asked
+
+
 def test_usage_as_csv_is_handed_on_as_it_is() -> None:
     server = Recorder(httpx.Response(200, content=b"start,end\r\n"))
     assert server.client().usage_csv("acme", tz="UTC") == b"start,end\r\n"

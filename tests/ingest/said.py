@@ -58,6 +58,15 @@ class Bookkeeper:
     def total(self, quantity: str) -> int:
         return sum(amount for (_, of), amount in self.stands.items() if of == quantity)
 
+    def by_user(self, *, erased: bool = False) -> dict[str, tuple[int, int]]:
+        """Bytes and requests of each that come to something; `erased`: nobody has a name any more."""
+        found: dict[str, tuple[int, int]] = {}
+        for (key, quantity), amount in self.stands.items():
+            user = "" if erased else self.figures[key].sub_user
+            up, requests = found.get(user, (0, 0))
+            found[user] = (up + amount, requests) if quantity == "bytes" else (up, requests + amount)
+        return {user: sums for user, sums in found.items() if sums != (0, 0)}
+
     def standing(self) -> Amounts:
         return {one: amount for one, amount in self.stands.items() if amount}
 

@@ -180,8 +180,16 @@ def what_providers_said(world: World, chance: Random) -> None:
     """Each series is what was said last, beside what was measured and never part of it."""
     for (account, series), keeper in world.model.providers.items():
         span: dict[str, Any] = {"from": format_instant(0), "to": format_instant(10**13), "bucket": "total"}
-        told = world.ask("GET", f"/v1/accounts/{account}/usage", **span, series=series)["total"]
+        path = f"/v1/accounts/{account}/usage"
+        both: dict[str, Any] = {"series": [series, "metered"], "by": "series,user"}
+        answer = world.ask("GET", path, **span, **both)
+        told = answer["totals"][series]
         assert (told["bytes"], told["requests"]) == (keeper.total("bytes"), keeper.total("requests"))
+        assert answer["totals"]["metered"] == world.ask("GET", path, **span)["total"]
+        rows = [one for one in answer["rows"] if one["series"] == series]
+        found = {one["user"]: (one["bytes"], one["requests"]) for one in rows if one["bytes"] or one["requests"]}
+        erased = account in world.model.erased
+        assert found == keeper.by_user(erased=erased)
 
 
 def balances(world: World, chance: Random) -> None:

@@ -29,6 +29,7 @@ from flowtally.core.edges import format_instant, second_of
 from flowtally.core.errors import Conflict, LedgerMissing, LedgerOlder, Unavailable
 from flowtally.ledger.database import Ledger
 from flowtally.ledger.people import credentials
+from flowtally.ledger.providers import connected
 from flowtally.usage.memory import MemoryStore
 
 RETRIABLE: Final = ("unknown_account", "unknown_user", "time_in_future")
@@ -322,6 +323,11 @@ def a_provider_says(world: World, chance: Random) -> None:
         with pytest.raises(Conflict):
             world.services.report(msgspec.structs.replace(said, starts_at=0, ends_at=DAY * 9), *whose)
         return
+    if whose not in world.model.providers:
+        with world.services.ledger.begin() as tx:
+            connected.add_provider(
+                tx, account, whose[1], "thordata", secrets={}, settings={}, since=0, now=second_of(world.now)
+            )
     keeper = world.model.providers[whose]
     before, changed = keeper.changes, keeper.copy()
     changed.hear(said)

@@ -21,6 +21,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from flowtally.answers.moment import Moment, latest
+from flowtally.answers.series import read_series
 from flowtally.answers.statement import harmless
 from flowtally.core.edges import load_zone, parse_bound, parse_instant
 from flowtally.core.errors import BadRange, MissingRows
@@ -96,7 +97,7 @@ def plan_export(
     moment: Moment | None = None,
 ) -> Export:
     """The export of a range (dates in the account's zone or RFC 3339; none: everything) as of `moment` (None: now).
-    UnknownAccount, BadRange."""
+    UnknownAccount, NotFound (a series), BadRange."""
     known = None if moment is None else moment.known
     account = accounts.read_account(tx, account_id, known)
     zone = load_zone(account.timezone)
@@ -104,6 +105,7 @@ def plan_export(
     until = END_OF_TIME if end is None else parse_bound(end, zone)
     if since >= until:
         raise BadRange(f"The range is empty: from {start} to {end}")
+    read_series(tx, [series], (), account.id)
     block = (moment or latest(usage, now)).block
     where = Where(series=series, account=account.id, until_block=block)
     return Export(since, until, where, block, usage.extent(since, until, where), known)
@@ -115,7 +117,7 @@ def write_export(export: Export, usage: Rows, ledger: Ledger, form: ExportFormat
     written = Extent(0, 0, 0, 0)
     for rows in slices(export, usage, SLICE_ROWS):
         written = _add(written, rows)
-        piece = writer.write(_named(rows, ledger, export.known))
+        piece = writer.write(_named(rows, ledger, export))
         if piece:
             yield piece
     if written != export.extent:
@@ -215,18 +217,22 @@ class _Sink(io.RawIOBase):
         return b"".join(pieces)
 
 
-def _named(rows: Any, ledger: Ledger, known: Known | None) -> Any:
-    """The rows as SCHEMA says, users under the names they had at the export's moment."""
-    ids = rows.column("user").combine_chunks().dictionary_encode()
-    with ledger.read() as tx:
-        names = users.names_of(tx, ids.dictionary.to_pylist(), known)
-    called = pa.array([names.get(one, "") for one in ids.dictionary.to_pylist()], pa.string())
+def _named(rows: Any, ledger: Ledger, export: Export) -> Any:
+    """The rows as SCHEMA says, users under the names they had at the export's moment, sub-users under the vendor's."""
+    whole, ours = rows.column("user"), export.where.series == METERED
+    ids = whole.combine_chunks().dictionary_encode()
+    distinct = ids.dictionary.to_pylist()
+    names = {one: one for one in distinct}
+    if ours:
+        with ledger.read() as tx:
+            names = users.names_of(tx, distinct, export.known)
+    called = pa.array([names.get(one, "") for one in distinct], pa.string())
     sequence = rows.column("sequence")
     named = pc.equal(sequence, pa.scalar(0, sequence.type))
     compacted = pc.greater(rows.column("ends_at"), 0)
     made = {
         "user": called.take(ids.indices),
-        "user_id": rows.column("user"),
+        "user_id": whole if ours else pa.array([None] * rows.num_rows, pa.string()),
         "sequence": pc.if_else(named, pa.scalar(None, sequence.type), sequence),
         "id": pc.if_else(compacted, "", rows.column("id")),
         "until": pc.if_else(compacted, rows.column("ends_at"), pa.scalar(None, pa.int64())),

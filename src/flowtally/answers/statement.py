@@ -1,21 +1,22 @@
 """What an account used, over the spans of a calendar: the only code that turns usage into a statement.
 
 Owns defaults of the range, filling with zeros, names of users, the cap on rows and the CSV form. Leaves the calendar to
-`edges` and the arithmetic to the usage store: one statement is one `sums` call, so its rows are one moment and add up
-to its total (law 4).
+`edges`, whose figures they are to `series`, and the arithmetic to the usage store: of a series one statement is one
+`sums` call, so its rows are one moment and add up to its total (law 4).
 """
 
 from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 from zoneinfo import ZoneInfo
 
 import msgspec
 
 from flowtally.answers.moment import Moment, show_moment
+from flowtally.answers.series import SERIES, Series, inner, read_series, tagged, told, users_meant
 from flowtally.core.edges import (
     Cut,
     begin_of_recent,
@@ -40,7 +41,7 @@ from flowtally.usage.values import Sum, Where
 from flowtally.usage.verbs import Sums
 
 MAX_ROWS: Final = 100_000
-DIMENSIONS: Final = ("user", "product", "status", "source")
+DIMENSIONS: Final = ("user", "product", "status", "source", SERIES)
 MAX_BY: Final = 8
 
 Row = dict[str, str | int | None]
@@ -50,7 +51,8 @@ class Question(msgspec.Struct, frozen=True):
     """What is asked about an account. `start`, `end`: dates or RFC 3339; `tz` None: the account's own zone.
 
     `users` are names: who bears the name at the answer's moment, whatever their use was called, or ids; "" is use
-    without a user.
+    without a user. Of a provider's series they are the vendor's names of its sub-users. `series`: none is what was
+    measured.
     """
 
     account: str
@@ -62,13 +64,14 @@ class Question(msgspec.Struct, frozen=True):
     users: tuple[str, ...] | None = None
     products: tuple[str, ...] | None = None
     user_ids: tuple[str, ...] | None = None  # instead of names: these users, whatever they are called
-    series: str = METERED
+    series: tuple[str, ...] = ()
     fill: Fill = "zero"
 
 
 def make_statement(tx: Tx, usage: Sums, question: Question, now: int, moment: Moment | None = None) -> UsageAnswer:
-    """The statement, as known at `moment`, or all that is there. UnknownAccount, UnknownUser, UnknownZone, BadRange
-    (reversed, or more than 100,000 rows), BadRequest (`by`)."""
+    """The statement, as known at `moment`, or all that is there; `usage` answers of one moment. UnknownAccount,
+    UnknownUser, UnknownZone, NotFound (a series), BadRange (reversed, or more than 100,000 rows), BadRequest (`by`,
+    `series`)."""
     known = None if moment is None else moment.known
     account = accounts.read_account(tx, question.account, known)
     zone = load_zone(question.tz if question.tz is not None else account.timezone)
@@ -76,15 +79,42 @@ def make_statement(tx: Tx, usage: Sums, question: Question, now: int, moment: Mo
     start, end = the_range(question.bucket, question.start, question.end, zone, now)
     edges = calendar_edges(question.bucket, start, end, zone, MAX_ROWS)
     until = None if moment is None else moment.block
-    where = Where(question.series, account.id, _user_ids(tx, question, known), question.products, until_block=until)
-    sums = usage.sums(edges, where, by, limit=MAX_ROWS)
-    if question.fill == "zero":
-        sums = fill_zero(sums, len(edges) - 1, by)
-    check_rows(len(sums), "rows")
+    asked = read_series(tx, question.series, by, account.id)
+    meant = _users(tx, usage, question, asked, known)
+    each: dict[str, list[Sum]] = {}
+    for one in asked:
+        where = Where(one.name, account.id, meant[one.name], question.products, until_block=until)
+        sums = usage.sums(edges, where, inner(by), limit=MAX_ROWS)
+        if question.fill == "zero":
+            sums = fill_zero(sums, len(edges) - 1, inner(by))
+        each[one.name] = tagged(sums, by, one.name)
+    found = side_by_side(each)
+    check_rows(len(found), "rows")
     spans = show_spans(question.bucket, edges, zone)
-    rows = show_rows(tx, sums, spans, by, known)
-    as_of = None if moment is None else show_moment(moment)
-    return UsageAnswer(account.id, spans.times[0], spans.times[-1], zone.key, question.bucket, rows, total(sums), as_of)
+    return UsageAnswer(
+        account.id,
+        spans.times[0],
+        spans.times[-1],
+        zone.key,
+        question.bucket,
+        show_rows(tx, found, spans, by, asked[0].name, known),
+        total(each[asked[0].name]),
+        None if moment is None else show_moment(moment),
+        totals_of(each),
+        told(tx, asked, edges),
+    )
+
+
+def side_by_side(each: Mapping[str, list[Sum]]) -> list[Sum]:
+    """Sums of each series, in order of span and group."""
+    if len(each) == 1:
+        return next(iter(each.values()))
+    return sorted((one for sums in each.values() for one in sums), key=lambda one: (one.span, one.by))
+
+
+def totals_of(each: Mapping[str, Sequence[Sum]]) -> dict[str, Totals]:
+    """Of several series; of one the total says it."""
+    return {name: total(sums) for name, sums in each.items()} if len(each) > 1 else {}
 
 
 def the_range(bucket: Bucket, start: str | None, end: str | None, zone: ZoneInfo, now: int) -> tuple[int, int]:
@@ -166,10 +196,18 @@ def columns_of(by: Sequence[str], *, ranked: bool = False) -> tuple[str, ...]:
     return ("start", "end", *groups, *SHOWN_QUANTITIES, *(("others",) if ranked else ()), "cut")
 
 
-def _user_ids(tx: Tx, question: Question, known: Known | None) -> tuple[str, ...] | None:
-    if question.users is None:
-        return question.user_ids
-    return users_of(tx, question.account, question.users, known)
+def _users(
+    tx: Tx, usage: Sums, question: Question, asked: Sequence[Series], known: Known | None
+) -> dict[str, tuple[str, ...] | None]:
+    if question.user_ids is None:
+        return users_meant(tx, usage, asked, question.users, lambda names: users_of(tx, question.account, names, known))
+    if [one.name for one in asked] != [METERED]:
+        raise BadRequest(
+            "series: a provider's series has no users of ours. Ask the account's usage, with user= and the name that"
+            " the vendor has for its sub-user.",
+            parameter="series",
+        )
+    return {METERED: question.user_ids}
 
 
 class Spans(msgspec.Struct, frozen=True):
@@ -183,19 +221,31 @@ def show_spans(bucket: Bucket, edges: Sequence[int], zone: ZoneInfo) -> Spans:
     return Spans([format_instant(edge, zone) for edge in edges], cut_ends(bucket, edges, zone))
 
 
-def show_rows(tx: Tx, sums: Sequence[Sum], spans: Spans, by: Sequence[str], known: Known | None = None) -> list[Row]:
-    """The sums with instants and names in words, those of now or of then."""
+def show_rows(
+    tx: Tx,
+    sums: Sequence[Sum],
+    spans: Spans,
+    by: Sequence[str],
+    series: str = METERED,
+    known: Known | None = None,
+) -> list[Row]:
+    """The sums with instants and names in words, those of now or of then. `series`: whose all of them are, where they
+    do not say it themselves."""
     names: dict[str, str] = {}
+    whose = by.index(SERIES) if SERIES in by else None
     if "user" in by:
         place = by.index("user")
-        names = users.names_of(tx, {found.by[place] for found in sums}, known)
-    return [_row(found, spans, by, names) for found in sums]
+        ours = {one.by[place] for one in sums if (series if whose is None else one.by[whose]) == METERED}
+        names = users.names_of(tx, ours, known)
+    return [_row(one, spans, by, names, series if whose is None else one.by[whose]) for one in sums]
 
 
-def _row(found: Sum, spans: Spans, by: Sequence[str], names: dict[str, str]) -> Row:
+def _row(found: Sum, spans: Spans, by: Sequence[str], names: dict[str, str], series: str) -> Row:
     row: Row = {"start": spans.times[found.span], "end": spans.times[found.span + 1]}
     for name, value in zip(by, found.by, strict=True):
-        if name == "user":
+        if name == "user" and series != METERED:
+            row |= {"user": value, "user_id": None}
+        elif name == "user":
             row |= {"user": names.get(value, ""), "user_id": value}
         else:
             row[name] = int(value) if name == "status" else value

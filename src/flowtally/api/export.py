@@ -16,6 +16,7 @@ from flowtally.core.errors import (
     BadRange,
     BadRequest,
     NotAcceptable,
+    NotFound,
     NotYet,
     Overloaded,
     RowsCompacted,
@@ -56,7 +57,12 @@ class ExportQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         ),
     ] = msgspec.field(name="to", default=None)
     series: Annotated[
-        str, Meta(description="Whose figures: `metered` are those that this server counted.", max_length=256)
+        str,
+        Meta(
+            description="Whose figures: `metered` are those that this server counted, the name of a provider those "
+            "that it reports.",
+            max_length=256,
+        ),
     ] = METERED
     format: Annotated[
         ExportFormat | None,
@@ -81,7 +87,17 @@ class ExportQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     streams=True,
     query=ExportQuery,
     answer=bytes,
-    errors=(BadRange, NotYet, UnknownAccount, NotAcceptable, AsOfGone, RowsCompacted, TooManyExports, Overloaded),
+    errors=(
+        BadRange,
+        NotYet,
+        UnknownAccount,
+        NotFound,
+        NotAcceptable,
+        AsOfGone,
+        RowsCompacted,
+        TooManyExports,
+        Overloaded,
+    ),
     also=(PARQUET, CSV),
 )
 def export_account(call: Call, account: str, query: ExportQuery) -> Streaming:

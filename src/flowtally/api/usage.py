@@ -19,13 +19,13 @@ from flowtally.core.errors import (
     BadRange,
     BadRequest,
     NotAcceptable,
+    NotFound,
     NotYet,
     RowsCompacted,
     UnknownAccount,
     UnknownUser,
     UnknownZone,
 )
-from flowtally.core.events import METERED
 from flowtally.core.media import ARROW, CSV, JSON
 from flowtally.core.texts import split_names
 from flowtally.core.words import Bucket, Fill, Unit
@@ -43,6 +43,7 @@ USAGE_ERRORS: Final = (  # of every question about usage over a calendar
     UnknownZone,
     UnknownAccount,
     UnknownUser,
+    NotFound,
     NotAcceptable,
     AsOfGone,
     RowsCompacted,
@@ -98,8 +99,9 @@ class UsageQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     by: Annotated[
         list[str],
         Meta(
-            description="Split by up to eight of `user`, `product`, `status`, `source`, `label:<name>`: commas between "
-            r"them, or the parameter repeated. In a label's name a comma is written `\,` and a backslash `\\`.",
+            description="Split by up to eight of `user`, `product`, `status`, `source`, `series`, `label:<name>`: "
+            r"commas between them, or the parameter repeated. In a label's name a comma is written `\,` and a "
+            r"backslash `\\`.",
             examples=[["user"], ["product", "label:country"]],
         ),
         ANY_TEXT,
@@ -108,15 +110,20 @@ class UsageQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         list[str],
         Meta(
             description="Only users of these names at the answer's moment, or of these ids (repeatable; empty: use "
-            "without a user)."
+            "without a user). In a provider's series: sub-users of these names of the vendor's."
         ),
     ] = msgspec.field(default_factory=list)
     product: Annotated[list[str], Meta(description="Only these products (repeatable).")] = msgspec.field(
         default_factory=list
     )
     series: Annotated[
-        str, Meta(description="Whose figures: `metered` are those that this server counted.", max_length=256)
-    ] = METERED
+        list[Annotated[str, Meta(max_length=256)]],
+        Meta(
+            description="Whose figures: `metered` are those that this server counted, the name of a provider those "
+            "that it reports (repeatable, with `by=series`). Default: `metered`.",
+            examples=[["metered", "thordata"]],
+        ),
+    ] = msgspec.field(default_factory=list)
     fill: Annotated[
         Fill,
         Meta(description="`zero`: every span for every group that has a row in the range; `none`: only what was used."),
@@ -133,9 +140,9 @@ class OverallUsageQuery(UsageQuery, frozen=True, forbid_unknown_fields=True):
     by: Annotated[
         list[str],
         Meta(
-            description="Split by up to eight of `account`, `user`, `product`, `status`, `source`, `label:<name>`: "
-            r"commas between them, or the parameter repeated. In a label's name a comma is written `\,` and a "
-            r"backslash `\\`.",
+            description="Split by up to eight of `account`, `user`, `product`, `status`, `source`, `series`, "
+            r"`label:<name>`: commas between them, or the parameter repeated. In a label's name a comma is written "
+            r"`\,` and a backslash `\\`.",
             examples=[["account"], ["account", "product"]],
         ),
         ANY_TEXT,
@@ -186,6 +193,10 @@ def read_usage(call: Call, account: str, query: UsageQuery) -> UsageAnswer | Rep
     where a spreadsheet would take a name for a formula. Arrow has typed columns, and the rest of the answer in the
     schema's metadata.
 
+    Several `series` stand side by side with `by=series`; they are never added up. In a provider's series `user` is the
+    vendor's own name of its sub-user, and `user_id` is null. `grain` says which stretches it told, in spans of which
+    calendar; what it says of a span stands where that begins, and is never spread.
+
     The answer's `as_of` says of which moment it is, and how far back can be asked; the same question with its token has
     the same answer for ever. CSV has it in the header `Flowtally-As-Of`."""
     return answer_usage(call, account, query)
@@ -207,7 +218,7 @@ def answer_usage(
         users=tuple(query.user) or None,
         user_ids=user_ids,
         products=tuple(query.product) or None,
-        series=query.series,
+        series=tuple(query.series),
         fill=query.fill,
     )
     answer = make_statement(call.tx, call.usage, question, call.now, call.moment)
@@ -258,7 +269,7 @@ def read_overall_usage(call: Call, query: OverallUsageQuery) -> OverallUsageAnsw
         by=by,
         users=tuple(query.user) or None,
         products=tuple(query.product) or None,
-        series=query.series,
+        series=tuple(query.series),
         fill=query.fill,
         top=query.top,
         top_by=query.top_by,

@@ -19,10 +19,10 @@ from flowtally.client import OverallUsageQuestion, UsageQuestion
 from flowtally.core.edges import parse_instant
 from flowtally.core.events import LABEL
 from flowtally.core.texts import split_names
-from flowtally.core.units import human_count, human_parts
+from flowtally.core.units import human_bytes, human_count, human_parts
 from flowtally.core.words import Bucket, Fill, Unit
 from flowtally.host.permissions import create_for_owner
-from flowtally.protocol import OverallUsageAnswer, UsageAnswer
+from flowtally.protocol import OverallUsageAnswer, ToldStretch, UsageAnswer
 
 EXAMPLES: Final = """\
 \b
@@ -34,6 +34,7 @@ Examples:
   flowtally usage acme --by product --by status --csv > usage.csv
   flowtally usage --all --by account --top 10 --bucket month
   flowtally usage acme --as-of 2026-07-01T00:00:00Z
+  flowtally usage acme --series metered --series thordata --by series
 """
 # What is no group of a row. `user_id` comes with `user` for programs: names can be used again, ids cannot.
 NO_GROUP: Final = frozenset({"start", "end", "bytes_up", "bytes_down", "bytes", "requests", "user_id", "others", "cut"})
@@ -67,8 +68,8 @@ def usage(
         list[str] | None,
         typer.Option(
             "--by",
-            help="Split by user, product, status, source, label:NAME or, with --all, account. Repeatable, or with "
-            r"commas; in a NAME write \, for a comma and \\ for a backslash.",
+            help="Split by user, product, status, source, series, label:NAME or, with --all, account. Repeatable, or "
+            r"with commas; in a NAME write \, for a comma and \\ for a backslash.",
         ),
     ] = None,
     accounts: Annotated[
@@ -81,6 +82,13 @@ def usage(
     top_by: Annotated[Unit, typer.Option("--top-by", help="What makes a group large, for --top.")] = "bytes",
     user: Annotated[list[str] | None, typer.Option("--user", help="Only this user. Repeatable.")] = None,
     product: Annotated[list[str] | None, typer.Option("--product", help="Only this product. Repeatable.")] = None,
+    series: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--series",
+            help="Whose figures: metered, or the name of a provider. Repeatable, with --by series. Default: metered.",
+        ),
+    ] = None,
     fill: Annotated[
         Fill | None,
         typer.Option(
@@ -111,7 +119,7 @@ def usage(
         split, drawn = names_in(by), not (csv or json or arrow is not None)
         fill = fill or ("none" if split and drawn else "zero")  # a row of zeros a group and day hides the others
         question = UsageQuestion(start=start, end=end, tz=tz, bucket=bucket, by=split, fill=fill, as_of=known)
-        question["users"], question["products"] = user or (), product or ()
+        question["users"], question["products"], question["series"] = user or (), product or (), series or ()
         overall = OverallUsageQuestion(**question, accounts=accounts or (), top=top, top_by=top_by)
         if csv:
             made = client.overall_usage_csv(**overall) if account is None else client.usage_csv(account, **question)
@@ -141,18 +149,30 @@ def show_usage(answer: UsageAnswer | OverallUsageAnswer, *, past: bool = False) 
     whose = answer.account if isinstance(answer, UsageAnswer) else ", ".join(answer.accounts or ["all accounts"])
     known = f"  as of block {answer.as_of.block}" if past and answer.as_of else ""
     say(f"{printable(whose)}  {when}  {answer.timezone}{known}", style="bold")
-    parts, total = human_parts([int(row["bytes"] or 0) for row in answer.rows])
+    parts, total = human_parts([int(row["bytes"] or 0) for row in answer.rows])  # the total of one series
     labels = in_columns([_names_of(row, answer.bucket) for row in answer.rows])
     bars = [_bar(*one) for one in zip(labels, answer.rows, parts, strict=True)]
     if not bars:
         say("No usage.")
+        for line in how_told(answer):
+            say(line, style="dim")
         return
-    bars.append(Bar("total", 0, (total, _requests(answer.total.requests))))
+    bars += _totals(answer, total)
     whole = not sys.stdout.isatty()
     for line in chart(bars, output.width(), unicode=output.unicode_blocks(), whole=whole):
         say(line)
     for line in footnotes(answer):
         say(line, style="dim")
+
+
+def _totals(answer: UsageAnswer | OverallUsageAnswer, total: str) -> list[Bar]:
+    """One, or one of each series: these are never added up."""
+    if not answer.totals:
+        return [Bar("total", 0, (total, _requests(answer.total.requests)))]
+    return [
+        Bar(f"total {printable(name)}", 0, (human_bytes(one.bytes), _requests(one.requests)))
+        for name, one in answer.totals.items()
+    ]
 
 
 def _bar(label: str, row: Row, size: str) -> Bar:
@@ -184,6 +204,7 @@ def footnotes(answer: UsageAnswer | OverallUsageAnswer) -> Iterator[str]:
     for row in cuts.values():
         start, end = short(str(row["start"])), short(str(row["end"]))
         yield f"{CUT} only a part of the {NAMES.get(answer.bucket, answer.bucket)}: {start} to {end}"
+    yield from how_told(answer)
     if answer.bucket == "total" or answer.as_of is None or not answer.rows:
         return
     last = answer.rows[-1]  # rows stand in the order of their spans
@@ -195,6 +216,37 @@ def footnotes(answer: UsageAnswer | OverallUsageAnswer) -> Iterator[str]:
         unnamed = last.get("cut") in ("start", "both") and answer.bucket not in ("day", "month")
         which = "" if unnamed else f"{since} {label_of(str(last['start']), answer.bucket)}"
         yield f"The {name}{which} is not over yet."
+
+
+def how_told(answer: UsageAnswer | OverallUsageAnswer) -> Iterator[str]:
+    """In which spans providers tell their use, whether the rows cut these, and what of the range was not told."""
+    for name, stretches in answer.grain.items():
+        series = printable(name)
+        for one in stretches:
+            whole = _covers([one], answer)
+            yield from _told(series, one, "" if whole else f" from {short(one.start)} to {short(one.end)}")
+        if not _covers(stretches, answer):
+            rest = "the rest of this time" if stretches else "this time"
+            yield f"{series} has told nothing of {rest}: what is not shown there is not known, and may not be zero."
+
+
+def _told(series: str, one: ToldStretch, when: str) -> Iterator[str]:
+    if one.grain == "pull":
+        yield f"{series} tells only how much was used so far{when}: use is dated when that was seen."
+        return
+    yield f"{series} tells its use by the {one.grain} of {printable(one.zone)}{when}."
+    if one.finer:
+        yield f"These rows are finer or cut otherwise: a whole {one.grain} of {series} stands where it begins."
+
+
+def _covers(stretches: Sequence[ToldStretch], answer: UsageAnswer | OverallUsageAnswer) -> bool:
+    """Whether these, in order, leave no hole in the range."""
+    until = parse_instant(answer.start)
+    for one in stretches:
+        if parse_instant(one.start) > until:
+            break
+        until = max(until, parse_instant(one.end))
+    return until >= parse_instant(answer.end)
 
 
 def _span_of(row: Row, bucket: str) -> str:

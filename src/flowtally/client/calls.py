@@ -28,7 +28,8 @@ WORDS: Final = OF_RANGE | {"users": "user", "products": "product", "accounts": "
 
 class UsageQuestion(TypedDict, total=False):
     """`start` and `end` (excluded), or in the API's words `from_` and `to`, are dates or RFC 3339; `by` any of user,
-    product, status, source, label:<name>; `users` names or ids. ApiError `unknown_user` where there is no such user."""
+    product, status, source, series, label:<name>; `users` names or ids; `series` one or, by series, several.
+    ApiError `unknown_user` where there is no such user."""
 
     start: str | None
     end: str | None
@@ -39,7 +40,7 @@ class UsageQuestion(TypedDict, total=False):
     by: Iterable[str]
     users: Iterable[str]
     products: Iterable[str]
-    series: str
+    series: str | Iterable[str]
     fill: Fill
     as_of: str | None
 

@@ -16,10 +16,11 @@ from typing import Annotated, Final, Literal
 import msgspec
 from msgspec import Meta
 
-from flowtally.core.edges import format_instant
+from flowtally.core.edges import bucket_of, format_instant, load_zone
+from flowtally.core.errors import UnknownZone
 from flowtally.core.events import MAX_NAME_CHARS, MAX_QUANTITY, METERED
 from flowtally.core.texts import text_fault
-from flowtally.core.times import LAST_INSTANT
+from flowtally.core.times import DAY_MS, HOUR_MS, LAST_INSTANT, MINUTE_MS
 from flowtally.core.words import Unit
 
 Grain = Literal[
@@ -33,6 +34,7 @@ EVERYBODY: Final = ""  # use that the vendor ascribes to no sub-user of the acco
 MAX_FIGURES: Final = 100_000  # of one statement
 MAX_KEY_CHARS: Final = 1_024
 PROVIDER: Final = "provider:"  # before a series it is the source of its rows
+_OFFSET: Final = re.compile(r"([+-])([0-9]{2}):([0-5][0-9])")
 _SERIES: Final = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 
 
@@ -147,6 +149,21 @@ def span_key(grain: Grain, time: int, product: str, sub_user: str) -> str:
     """The key of a figure of one span: by its first instant, never its local name: the zone may be set later. A blank
     of the product is written otherwise, so that no two figures have one key."""
     return f"{grain} {format_instant(time)} {product.replace('%', '%25').replace(' ', '%20')} {sub_user}"
+
+
+def begins_span(grain: Grain, zone: str, at: int) -> bool:
+    """Whether one of the spans that a vendor tells begins at this instant. Nobody knows where `pull` or a calendar that
+    is not known here have theirs."""
+    if grain == "pull":
+        return False
+    if fixed := _OFFSET.fullmatch(zone):
+        sign, hours, minutes = fixed.groups()
+        offset = int(f"{sign}1") * (int(hours) * HOUR_MS + int(minutes) * MINUTE_MS)
+        return (at + offset) % (HOUR_MS if grain == "hour" else DAY_MS) == 0
+    try:
+        return bucket_of(grain, at, load_zone(zone))[0] == at
+    except UnknownZone:
+        return False
 
 
 def is_series(name: str) -> bool:

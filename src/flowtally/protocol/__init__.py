@@ -115,7 +115,15 @@ from flowtally.protocol.reconciliation import (
     SpanReconciled,
     UserReconciled,
 )
-from flowtally.protocol.usage import SHOWN_QUANTITIES, Change, ChangesAnswer, OverallUsageAnswer, UsageAnswer, UsageRow
+from flowtally.protocol.usage import (
+    SHOWN_QUANTITIES,
+    Change,
+    ChangesAnswer,
+    OverallUsageAnswer,
+    ToldStretch,
+    UsageAnswer,
+    UsageRow,
+)
 from flowtally.protocol.users import (
     AccountErasureAnswer,
     AllocationAnswer,
@@ -283,6 +291,7 @@ __all__ = [
     "SpanReconciled",
     "TakenAccount",
     "TakenAccountsAnswer",
+    "ToldStretch",
     "Totals",
     "Unpaid",
     "UsageAnswer",

@@ -7,7 +7,6 @@ settings and secrets a vendor wants is its puller's to say, and what the rules o
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -17,6 +16,7 @@ from sqlalchemy import ColumnElement, Connection, Select, and_, delete, func, in
 
 from flowtally.core.errors import Conflict, LimitReached, NotFound, Unprocessable
 from flowtally.core.events import METERED
+from flowtally.core.reported import is_series
 from flowtally.core.texts import may_be_known
 from flowtally.core.words import ProviderState
 from flowtally.ledger import trail
@@ -26,7 +26,6 @@ from flowtally.ledger.people.accounts import read_account, read_open_account
 from flowtally.ledger.tables import accounts, provider_secrets, providers
 from flowtally.ledger.texts import check_instant, check_number, check_text
 
-NAME: Final = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}", re.ASCII)
 MOST: Final = 50  # providers of one account, those that were removed not counted
 MAX_EVERY_S: Final = 7 * 86_400
 MIN_EVERY_S: Final = 60
@@ -287,7 +286,7 @@ def _seal(tx: Connection, provider_id: str, secrets: Mapping[str, str]) -> None:
 
 
 def _checked_name(name: str) -> str:
-    if NAME.fullmatch(name) is None or name == METERED:
+    if not is_series(name):
         detail = "1 to 64 small letters, digits, dots, dashes and underscores, a letter or digit first"
         raise Unprocessable(f"name {name[:80]!r}: {detail}; not {METERED!r}", field="name")
     return name

@@ -66,8 +66,8 @@ class Weights:
 def of_usage(query: Any, now: int) -> Weight:
     """Of a question for usage by spans: how many rows its answer may have, over how many days."""
     days = _days(query.start, query.end, query.tz, now)
-    by = [name for given in query.by for name in given.split(",")]
-    rows = max(1.0, days * PER_DAY.get(query.bucket, 1.0)) * _groups(by)
+    by = [name for given in query.by for name in given.split(",") if name != "series"]  # each is a question of its own
+    rows = max(1.0, days * PER_DAY.get(query.bucket, 1.0)) * _groups(by) * max(1, len(query.series))
     one_by_one = not PROJECTED.issuperset(by) or query.as_of is not None
     large = rows > LARGE_ROWS or (one_by_one and days > LARGE_DAYS)
     shape = f"{query.bucket} by {','.join(sorted(by))[:200]} of 2^{int(days).bit_length()} days"
