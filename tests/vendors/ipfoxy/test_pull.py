@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.vendors.pulling import AskScript, Told, closed, until_it_fails, wanted
+from tests.vendors.asked_app import wanted
+from tests.vendors.pulling import AskScript, Told, closed, until_it_fails
 
 import flowtally.vendors.ipfoxy
 from flowtally.core.edges import format_instant, parse_instant
@@ -78,7 +79,7 @@ def script(**answers: Any) -> AskScript:
 
 
 def to_pull(since: str = SINCE, now: str = NOW, **settings: str) -> Any:
-    return wanted(PULLER, {"api_id": "u-1", "api_token": TOKEN}, since, now, **settings)
+    return wanted(PULLER, {"api_id": "u-1", "api_token": TOKEN}, parse_instant(since), parse_instant(now), **settings)
 
 
 def pulled(asking: AskScript, *when: str, **settings: str) -> Told:
@@ -143,11 +144,13 @@ def test_days_of_a_zone_that_was_not_to_be_are_an_error(zone: Any) -> None:
 
 
 def test_no_question_is_older_than_89_days_and_they_follow_each_other() -> None:
+    """All of what it is said to keep is told, so that whoever asks again goes on where it ended."""
+    assert PULLER.keeps_days == 88
     asking = script(get_account_use_flow_list=use(), residential_data_history=history())
     told = pulled(asking, "2020-01-01T00:00:00Z")
     [(start, end)] = closed(told)
     now = parse_instant(NOW)
-    assert (now - 89 * DAY_MS <= start < now - 88 * DAY_MS, end) == (True, D24 + 3 * DAY_MS)
+    assert (now - 89 * DAY_MS <= start <= now - 88 * DAY_MS, end) == (True, D24 + 3 * DAY_MS)
     hours = pulled(script(get_account_use_flow_list=use(), residential_data_history=history()), "2020-01-01T00:00:00Z",
                    NOW, grain="hour")  # fmt: skip
     stretches = closed(hours)

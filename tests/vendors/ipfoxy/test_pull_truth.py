@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 from tests.conftest import NOW, Client, Clock, event
 from tests.fake_ingest import FakeIngest
 from tests.soak import sampled
+from tests.vendors.asked_app import AskApp, wanted
 from tests.vendors.ipfoxy.conftest import make_reseller
 from tests.vendors.ipfoxy.fox import MB, Fox
-from tests.vendors.pulling import AskScript, Told, ask_app, closed, wanted
+from tests.vendors.pulling import Told, closed
 
 from flowtally.core.edges import format_instant, parse_instant
 from flowtally.core.times import DAY_MS, HOUR_MS
@@ -39,8 +40,8 @@ cuts = st.tuples(st.integers(0, DAYS * DAY_MS), st.integers(0, 3 * DAY_MS), st.i
 Event = tuple[int, str, str, int]
 
 
-def ask_fox(fox: Fox) -> AskScript:
-    return ask_app(fox.client, "/ip/open-api")
+def ask_fox(fox: Fox) -> AskApp:
+    return AskApp(fox.client, base="/ip/open-api")
 
 
 def told_of(fox: Fox, since: int, now: int, **how: str) -> Told:

@@ -38,8 +38,8 @@ from flowtally.providers.quantities import MICROS, days_at_once
 from flowtally.vendors.ipfoxy.rows import UTC_PLUS_8
 from flowtally.vendors.ipfoxy.service import IPFoxy, ListedAccount, Used
 
-KEEPS_DAYS: Final = 89  # it answers 90, and a question is on its way for a while
-MOST_DAYS: Final = {"day": KEEPS_DAYS, "hour": 30}  # of one question: its history has 25 pages of 35 rows
+KEEPS_DAYS: Final = 88  # it answers 90, a day begins up to a day earlier, and a question is on its way for a while
+MOST_DAYS: Final = {"day": KEEPS_DAYS + 1, "hour": 30}  # of one question: its history has 25 pages of 35 rows
 FIGURES_A_DAY: Final = {"day": 1, "hour": 24}
 ZONE: Final = "+08:00"
 
@@ -123,9 +123,8 @@ def _begin_of_day(at: int) -> int:
 
 
 def _first_day(wanted: ToPull) -> int:
-    """The day of `since`, or the first whole one that is still answered."""
-    oldest = wanted.now - KEEPS_DAYS * DAY_MS
-    return max(_begin_of_day(max(wanted.since, DAY_MS)), _begin_of_day(oldest - 1) + DAY_MS)
+    """The day of `since`, or of the oldest instant that is sure to be answered."""
+    return _begin_of_day(max(wanted.since, wanted.now - KEEPS_DAYS * DAY_MS))
 
 
 PULLER: Final = Puller(
