@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
-from tests.conftest import Client
+import httpx
 
 from flowtally.core.reported import FigureSaid, GrantSaid, GrantsSaid, Statement, UseSaid, check_said
 from flowtally.providers.puller import EarlierLooks, Failed, Limited, Puller, ToPull, VendorAnswer
@@ -14,10 +14,12 @@ TRIES: Final = 3
 
 
 class AskApp:
-    """Calls without a connection and without a pause. `before`: is done before each."""
+    """Calls without a connection and without a pause. `base`: the path that the vendor's own address has. `before`: is
+    done before each."""
 
-    def __init__(self, client: Client, before: Callable[[], object] = lambda: None) -> None:
+    def __init__(self, client: httpx.Client, before: Callable[[], object] = lambda: None, base: str = "") -> None:
         self._client = client
+        self._base = base
         self._before = before
         self.asked: list[tuple[str, dict[str, str]]] = []
 
@@ -37,7 +39,7 @@ class AskApp:
             self._before()
             self.asked.append((path, dict(query)))
             # Without what the test's client itself shows: it is the administrator's.
-            told = self._client.get(path, params=dict(query), headers={"Authorization": "", **headers})
+            told = self._client.get(self._base + path, params=dict(query), headers={"Authorization": "", **headers})
             answer = VendorAnswer(told.status_code, dict(told.headers), told.content)
             later = again(answer) if again else None
             if later is None and answer.status != 429 and answer.status < 500:

@@ -1,4 +1,4 @@
-"""Pulling from the real application in this process, from a script, and a model of what becomes of the statements."""
+"""Pulling from a script, and what becomes of the statements of vendors that tell spans and sub-users."""
 
 from __future__ import annotations
 
@@ -6,10 +6,8 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
-import httpx
 import msgspec
 
-from flowtally.core.edges import parse_instant
 from flowtally.core.reported import (
     BalanceSaid,
     BalancesSaid,
@@ -20,7 +18,7 @@ from flowtally.core.reported import (
     UseSaid,
     check_said,
 )
-from flowtally.providers.puller import Puller, ToPull, VendorAnswer
+from flowtally.providers.puller import VendorAnswer
 
 TRIES: Final = 3
 
@@ -68,27 +66,6 @@ def as_answer(made: Any) -> VendorAnswer:
     if isinstance(made, (str, bytes)):
         return VendorAnswer(200, {"content-type": "text/html"}, made.encode() if isinstance(made, str) else made)
     return VendorAnswer(200, {"content-type": "application/json"}, msgspec.json.encode(made))
-
-
-def ask_app(client: httpx.Client, base: str) -> AskScript:
-    """The application's own dialect, under the path that the vendor's base URL has."""
-
-    class AskApp(AskScript):
-        def answer(self, path: str, query: dict[str, str], headers: Mapping[str, str]) -> VendorAnswer:
-            answer = client.get(base + path, params=query, headers=dict(headers))
-            told = {"content-type": answer.headers["content-type"]}
-            return VendorAnswer(answer.status_code, told, answer.content)
-
-    return AskApp(lambda path, query: None)
-
-
-def wanted(puller: Puller, secrets: Mapping[str, str], since: int | str, now: int | str, **settings: str) -> ToPull:
-    """With the settings' defaults."""
-    usual = {one.name: one.default for one in puller.settings}
-    assert settings.keys() <= usual.keys()
-    given = {name: value for name, value in {**usual, **settings}.items() if value is not None}
-    since, now = (parse_instant(at) if isinstance(at, str) else at for at in (since, now))
-    return ToPull({**{one.name: one.default or "" for one in puller.secrets}, **secrets}, given, since, now)
 
 
 class Told:

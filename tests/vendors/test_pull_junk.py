@@ -5,12 +5,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from typing import Any, Final
+from urllib.parse import quote
 
 import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.providers.stub import Stub, ok
+from tests.providers.waits import client_of
 from tests.soak import sampled
+from tests.vendors.asked_app import wanted
 from tests.vendors.ipfoxy import test_pull as ipfoxy
 from tests.vendors.pulling import AskScript, Told, until_it_fails
 from tests.vendors.thordata import test_pull as thordata
@@ -86,3 +90,18 @@ def test_junk_is_an_error_of_the_contract_or_changes_nothing(vendor: str, grain:
             assert Told(said).total() >= whole.total() - whole.step
 
     holds()
+
+
+@pytest.mark.parametrize("vendor", PULLED)
+def test_nothing_secret_is_shown_of_an_answer_that_repeats_it(vendor: str) -> None:
+    puller = PULLED[vendor][0]
+    secrets = {one.name: f"secret/{one.name}&" for one in puller.secrets}
+    as_sent = [quote(one, safe="") for one in secrets.values()]
+    page = f'{{"code": 0, "password": "pass1", "asked": {secrets}, "as": {as_sent}}} <p>'
+    with Stub(ok(page)) as stub, client_of(stub.url, secrets=secrets.values()) as ask:
+        _, error = until_it_fails(ask.pull(puller, wanted(puller, secrets, 0, thordata.D1)))
+    assert isinstance(error, ChangedShape)
+    assert error.sample.startswith('{"code": 0, "password": "[secret]", "asked": {')
+    shown = str(error) + error.sample
+    assert "secret/" not in shown
+    assert "secret%2F" not in shown

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.vendors.pulling import AskScript, Told, as_answer, closed, until_it_fails, wanted
+from tests.vendors.asked_app import wanted
+from tests.vendors.pulling import AskScript, Told, as_answer, closed, until_it_fails
 
 import flowtally.vendors.thordata
 from flowtally.core.edges import parse_instant
@@ -80,7 +81,7 @@ def script(**answers: Any) -> AskScript:
 
 
 def to_pull(since: str = SINCE, now: str = NOW, **settings: str) -> Any:
-    return wanted(PULLER, {"token": TOKEN, "key": KEY}, since, now, **settings)
+    return wanted(PULLER, {"token": TOKEN, "key": KEY}, parse_instant(since), parse_instant(now), **settings)
 
 
 def pulled(asking: AskScript, *when: str, **settings: str) -> Told:
@@ -131,7 +132,7 @@ def test_the_secrets_are_in_the_query_and_the_key_only_where_there_is_one() -> N
     pulled(asking)
     assert {(query["token"], query["key"]) for _, query in asking.asked} == {(TOKEN, KEY)}
     alone = script()
-    list(PULLER.pull(alone, wanted(PULLER, {"token": TOKEN}, SINCE, NOW)))
+    list(PULLER.pull(alone, wanted(PULLER, {"token": TOKEN}, D1, D1)))
     assert {"key" in query for _, query in alone.asked} == {False}
 
 

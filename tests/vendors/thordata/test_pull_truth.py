@@ -12,7 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.fake_ingest import FakeIngest
 from tests.soak import sampled
-from tests.vendors.pulling import Told, ask_app, closed, wanted
+from tests.vendors.asked_app import AskApp, wanted
+from tests.vendors.pulling import Told, closed
 from tests.vendors.thordata.conftest import MB, Shop
 from tests.vendors.thordata.test_one_truth import BEGIN, DAY, POOL, put
 
@@ -39,7 +40,9 @@ cuts = st.tuples(st.integers(0, 15 * DAY), st.integers(0, 3 * DAY), st.integers(
 def told_of(shop: Shop, since: int, now: int, **settings: str) -> Told:
     secrets = {"token": shop.shown.token, "key": shop.shown.key}
     products = {"residential": "homes", "mobile": "phones"}
-    return Told(PULLER.pull(ask_app(shop.client, "/api"), wanted(PULLER, secrets, since, now, **products, **settings)))
+    return Told(
+        PULLER.pull(AskApp(shop.client, base="/api"), wanted(PULLER, secrets, since, now, **products, **settings))
+    )
 
 
 @pytest.mark.parametrize("grain", ["day", "hour"])
@@ -165,7 +168,7 @@ def test_sub_users_may_be_left_alone(make_shop: Callable[..., Shop]) -> None:
 def test_a_check_says_what_can_be_seen(make_shop: Callable[..., Shop]) -> None:
     shop = make_shop()
     shop.make("user123")
-    asking = ask_app(shop.client, "/api")
+    asking = AskApp(shop.client, base="/api")
     sight = PULLER.check(asking, wanted(PULLER, {"token": shop.shown.token}, BEGIN, BEGIN, unlimited=""))
     assert sight.cannot == ()
     assert sight.works == (
