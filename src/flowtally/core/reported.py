@@ -60,7 +60,8 @@ class FigureSaid(msgspec.Struct, frozen=True):
 
 
 class UseSaid(msgspec.Struct, frozen=True):
-    """What a vendor says of one stretch of time: all its figures there. What has no figure it says was nothing.
+    """What a vendor says of one stretch of time: all its figures there. What has no figure it says was nothing: of this
+    grain and quantity. Who tells another grain than before says of the old one, too, that there is nothing.
 
     grain, zone: The spans it tells, and the calendar they are cut by: an IANA name or an offset such as `+08:00`.
     starts_at, ends_at: The stretch, whole spans, the end excluded. Of `pull`: since the look before this one up to
