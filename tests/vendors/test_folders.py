@@ -9,15 +9,15 @@ from pathlib import Path
 from tests.vendors.tongues import every_dialect
 
 import flowtally.vendors
-from flowtally.vendors import VENDORS
+from flowtally.providers.asking import check_base_url
+from flowtally.vendors import PULLERS, VENDORS
 from flowtally.vendors.base import Dialect, Nothing
 
 VENDOR_DIR = Path(flowtally.vendors.__file__).parent
-NAMES = {"__init__", "dialect", "parameters", "settings", "wire", "routes", "samples", "README"}
+NAMES = {"__init__", "dialect", "parameters", "settings", "wire", "routes", "samples", "pull", "README"}
 MORE = {
     "rows",  # which rows a range has, and what time each stands for
-    "pull",  # how the vendor itself is asked
-    "service",  # its questions, and what their answers mean
+    "service",  # the vendor's own API, for `pull`: its questions, and what their answers mean
 }
 # What a vendor may take of `vendors`: the frame, and what fills and prints figures. Nothing of what serves it.
 FRAME = {"base", "figures", "printing"}
@@ -30,7 +30,7 @@ def folder(dialect: Dialect) -> Path:
 
 def test_every_folder_is_a_vendor_that_is_served() -> None:
     found = {path.parent.name for path in VENDOR_DIR.glob("*/__init__.py")}
-    assert found == {dialect.name for dialect in VENDORS}
+    assert found == {dialect.name for dialect in VENDORS} == PULLERS.keys()
 
 
 @every_dialect
@@ -48,6 +48,19 @@ def test_its_parts_are_in_the_files_of_their_names(dialect: Dialect) -> None:
     for route in dialect.routes:
         assert route.work.__module__.startswith(f"{package}.routes")
         assert route.takes is Nothing or route.takes.__module__ == f"{package}.parameters"
+
+
+@every_dialect
+def test_each_vendor_is_asked_too_by_its_own_puller(dialect: Dialect) -> None:
+    puller = PULLERS[dialect.name]
+    assert (puller.vendor, puller.title) == (dialect.name, dialect.title)
+    for work in (puller.check, puller.pull):
+        assert work.__module__ == f"flowtally.vendors.{dialect.name}.pull"
+    check_base_url(puller.base_url)
+    said = [one.name for one in (*puller.secrets, *puller.settings)]
+    assert len(said) == len(set(said)), "a setting has a name of its own"
+    assert all(not one.choices or one.default in (None, *one.choices) for one in puller.settings)
+    assert any(one.default is None for one in puller.secrets), "nobody is let in without a secret"
 
 
 @every_dialect

@@ -15,21 +15,32 @@ from tests.providers.stub import Stub, ok
 from tests.providers.waits import client_of
 from tests.soak import sampled
 from tests.vendors.asked_app import wanted
+from tests.vendors.bytesflows import test_pull as bytesflows
 from tests.vendors.ipfoxy import test_pull as ipfoxy
 from tests.vendors.pulling import AskScript, Told, until_it_fails
 from tests.vendors.thordata import test_pull as thordata
+from tests.vendors.whitepages import test_pull as whitepages
 
 from flowtally.providers.puller import ChangedShape, Denied, Failed, Limited, Puller
-from flowtally.vendors.ipfoxy import pull as ipfoxy_pull
-from flowtally.vendors.thordata import pull as thordata_pull
+from flowtally.vendors import PULLERS
 
 CONTRACT: Final = (ChangedShape, Denied, Failed, Limited)
 JUNK: Final[list[Any]] = [None, "", "x", 0, -1, 1, "7", 1.5, True, [], {}, [None], 10**30, 1e300, "\u0000", "9" * 5000]
 PULLED: Final[dict[str, tuple[Puller, Callable[..., AskScript], Any]]] = {
-    "thordata": (thordata_pull.PULLER, thordata.script, thordata.to_pull),
-    "ipfoxy": (ipfoxy_pull.PULLER, ipfoxy.script, ipfoxy.to_pull),
+    "thordata": (PULLERS["thordata"], thordata.script, thordata.to_pull),
+    "ipfoxy": (PULLERS["ipfoxy"], ipfoxy.script, ipfoxy.to_pull),
+    "bytesflows": (PULLERS["bytesflows"], bytesflows.script, lambda grain: bytesflows.to_pull()),
+    "whitepages": (PULLERS["whitepages"], whitepages.script, lambda grain: whitepages.to_pull()),
 }
-MEANT: Final = {"usage_traffic", "flow", "mb", "is_main"}  # the members that say how much, or whose it is
+HAVE_PASSWORDS: Final = {"thordata", "ipfoxy"}  # of their users, in what they answer
+MEANT: Final = {
+    "usage_traffic",
+    "flow",
+    "mb",
+    "is_main",
+    "trafficUsed",
+    "request_count",
+}  # the members that say how much, or whose it is
 
 
 def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
@@ -101,7 +112,8 @@ def test_nothing_secret_is_shown_of_an_answer_that_repeats_it(vendor: str) -> No
     with Stub(ok(page)) as stub, client_of(stub.url, secrets=secrets.values()) as ask:
         _, error = until_it_fails(ask.pull(puller, wanted(puller, secrets, 0, thordata.D1)))
     assert isinstance(error, ChangedShape)
-    assert error.sample.startswith('{"code": 0, "password": "[secret]", "asked": {')
+    password = "[secret]" if vendor in HAVE_PASSWORDS else "pass1"
+    assert error.sample.startswith(f'{{"code": 0, "password": "{password}", "asked": {{')
     shown = str(error) + error.sample
     assert "secret/" not in shown
     assert "secret%2F" not in shown

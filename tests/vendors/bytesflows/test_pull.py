@@ -20,6 +20,7 @@ from tests.providers.waits import ONCE, PACE, Waits, client_of
 from tests.soak import sampled
 from tests.vendors.asked_app import AskApp, Series, wanted
 from tests.vendors.asking import issue
+from tests.vendors.pulling import AskScript
 
 from flowtally.core.edges import format_instant, parse_instant
 from flowtally.core.reported import (
@@ -32,7 +33,7 @@ from flowtally.core.reported import (
     UseSaid,
 )
 from flowtally.core.times import LAST_INSTANT
-from flowtally.providers.puller import ChangedShape, Denied, EarlierLooks, Failed, Limited, Pace
+from flowtally.providers.puller import ChangedShape, Denied, EarlierLooks, Failed, Limited, Pace, ToPull
 from flowtally.vendors import bytesflows
 from flowtally.vendors.bytesflows.pull import PULLER, WALKS
 from flowtally.vendors.bytesflows.settings import Settings
@@ -71,6 +72,19 @@ def pulled(
 ) -> list[Statement]:
     with Stub(*replies) as stub, client_of(stub.url, pace, waits, secrets=[TOKEN]) as ask:
         return list(ask.pull(PULLER, wanted(PULLER, {"token": TOKEN}, 0, NOW, looked=looked, **more)))
+
+
+def script() -> AskScript:
+    """What is answered where all is well."""
+    answers = {
+        "/api/v1/user/traffic/records": {"records": [grant("1", 5), grant("2", "7", sourceType="sign")], "total": 2},
+        "/api/v1/dashboard/asset": {"totalTraffic": 20, "dynamicTraffic": 8, "balance": "1.50", "currency": "USD"},
+    }
+    return AskScript(lambda path, query: json.loads(envelope(answers[path])))
+
+
+def to_pull() -> ToPull:
+    return wanted(PULLER, {"token": TOKEN}, 0, NOW, looked=FIRST)
 
 
 def grants_of(said: list[Statement]) -> tuple[GrantSaid, ...]:

@@ -21,11 +21,12 @@ from tests.providers.waits import ONCE, PACE, Waits, client_of
 from tests.soak import sampled
 from tests.vendors.asked_app import AskApp, Series, wanted
 from tests.vendors.asking import issue
+from tests.vendors.pulling import AskScript
 
 from flowtally.core.edges import format_instant, parse_instant
 from flowtally.core.reported import FigureSaid, UseSaid
 from flowtally.core.times import DAY_MS
-from flowtally.providers.puller import AskVendor, ChangedShape, Denied, Failed, Limited, Pace, VendorAnswer
+from flowtally.providers.puller import AskVendor, ChangedShape, Denied, Failed, Limited, Pace, ToPull, VendorAnswer
 from flowtally.vendors import whitepages
 from flowtally.vendors.whitepages.pull import MOST_DAYS, PULLER
 from flowtally.vendors.whitepages.settings import Settings
@@ -55,6 +56,15 @@ def usage(start: str, end: str, *rows: Any, **more: Any) -> Reply:
 def pulled(*replies: Reply, since: int = MARCH, pace: Pace = ONCE, waits: Waits | None = None) -> list[Any]:
     with Stub(*replies) as stub, client_of(stub.url, pace, waits, secrets=[KEY]) as ask:
         return list(ask.pull(PULLER, wanted(PULLER, {"key": KEY}, since, NOW)))
+
+
+def script() -> AskScript:
+    """What is answered where all is well."""
+    return AskScript(lambda path, query: days("2026-03-01", "2026-03-15", ("2026-03-11", 3), ("2026-03-12", "4")))
+
+
+def to_pull() -> ToPull:
+    return wanted(PULLER, {"key": KEY}, MARCH, NOW)
 
 
 def amounts(said: UseSaid) -> dict[str, int]:
@@ -137,14 +147,21 @@ def test_members_that_are_not_known_are_ignored_and_numbers_may_be_text() -> Non
     assert (amounts(said), said.doubts) == ({"2026-03-11": 3}, ())
 
 
-@pytest.mark.parametrize("total", [5, None, "many"])
-def test_a_total_that_is_another_is_a_doubt_and_the_days_stand(total: Any) -> None:
-    [said] = pulled(
-        usage("2026-03-01", "2026-03-15", ("2026-03-11", 3), ("2026-03-12", 1), total_requests_in_timeperiod=total)
-    )
-    shown = 5 if total == 5 else None
-    assert said.doubts == (f"2026-03-01 to 2026-03-15: the total is {shown}, the days add up to 4",)
-    assert amounts(said) == {"2026-03-11": 3, "2026-03-12": 1}
+EACH = [(f"2026-03-{day:02}", 1) for day in range(1, 16)]
+
+
+@pytest.mark.parametrize(("rows", "total"), [(EACH, 16), (EACH, 14), (EACH, 0), (EACH[5:9], 3)])
+def test_a_total_that_is_another_is_a_doubt_and_the_days_stand(rows: list[tuple[str, int]], total: int) -> None:
+    [said] = pulled(usage("2026-03-01", "2026-03-15", *rows, total_requests_in_timeperiod=total))
+    assert said.doubts == (f"2026-03-01 to 2026-03-15: the total is {total}, the days add up to {len(rows)}",)
+    assert amounts(said) == dict(rows)
+
+
+@pytest.mark.parametrize("rows", [[], EACH[:14], EACH[1:], [*EACH[:5], *EACH[6:]]])
+def test_days_that_are_missing_are_not_nothing_where_the_total_says_so(rows: list[tuple[str, int]]) -> None:
+    what = f"^total_requests_in_timeperiod is more than the {len(rows)} of the days, and days are missing"
+    with pytest.raises(ChangedShape, match=what):
+        pulled(usage("2026-03-01", "2026-03-15", *rows, total_requests_in_timeperiod=15))
 
 
 def test_days_outside_what_was_answered_are_not_told_to_be_nothing() -> None:
@@ -168,6 +185,8 @@ WRONG: list[tuple[Any, str]] = [
     (days("2026-03-01", "2026-03-16"), "time_range is not within"),
     (days("2026-03-15", "2026-03-01"), "time_range is not within"),
     (days("2026-03-01", "2026-03-15", time_range=None), "time_range is no object"),
+    (days("2026-03-01", "2026-03-15", total_requests_in_timeperiod=None), "total_requests_in_timeperiod is no number"),
+    (days("2026-03-01", "2026-03-15", total_requests_in_timeperiod=-1), "total_requests_in_timeperiod is less than 0"),
     (days("2026-03-01", "2026-03-15", usage_data=None), "usage_data is no list"),
     (days("2026-03-01", "2026-03-15", usage_data={}), "usage_data is no list"),
     ({"usage_data": []}, "the answer has no member time_range"),
