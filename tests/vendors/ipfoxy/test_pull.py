@@ -14,7 +14,7 @@ import flowtally.vendors.ipfoxy
 from flowtally.core.edges import format_instant, parse_instant
 from flowtally.core.reported import KIB, MIB, BalancesSaid, SubUsersSaid, UseSaid
 from flowtally.core.times import DAY_MS, HOUR_MS
-from flowtally.providers.puller import ChangedShape, Declined, Denied, Limited, VendorAnswer
+from flowtally.providers.puller import ChangedShape, Declined, Denied, Failed, Limited, VendorAnswer
 from flowtally.vendors.ipfoxy.pull import PULLER
 
 SAMPLES = Path(flowtally.vendors.ipfoxy.__file__).parent / "samples"
@@ -267,11 +267,38 @@ def test_who_only_buys_has_the_own_package_alone() -> None:
     told = pulled(asking, sub_accounts="none")
     assert (told.total(), told.sub_users) == (6 * MIB + MIB // 4, {})
     assert set(asking.paths()) == {MONEY, PACKAGE, HISTORY}
+    kinds = {type(one) for one in PULLER.pull(asking, to_pull(sub_accounts="none"))}
+    assert kinds == {BalancesSaid, UseSaid}
     with pytest.raises(Denied, match="set sub_accounts to none"):
         pulled(asking)
     sight = PULLER.check(asking, to_pull())
     assert sight.works == ("Wallet: 12.34", "Own package: 60.50 MB left")
     assert [one.split(":")[0] for one in sight.cannot] == ["Own use", "Sub-accounts"]
+
+
+def test_a_reseller_without_a_package_has_its_sub_accounts_alone() -> None:
+    asking = script(residential_data=code(60400), residential_data_history=code(60400))
+    told = pulled(asking, own_package="no")
+    assert (told.total(), told.total("")) == (66 * MIB + MIB // 2, 0)
+    assert [label for label in told.balances if not label.startswith(SUB)] == ["wallet", "cashback"]
+    with pytest.raises(Declined):
+        pulled(asking)
+    asking = script(residential_data=code(60400), get_account_use_flow_list=use())
+    assert PULLER.check(asking, to_pull(own_package="no")).cannot == ()
+
+
+def test_who_asks_for_nothing_is_not_told_that_nothing_was_used() -> None:
+    asking = script()
+    with pytest.raises(Failed, match="neither"):
+        pulled(asking, own_package="no", sub_accounts="none")
+    assert asking.asked == []
+
+
+def test_a_day_that_shrinks_is_said_again() -> None:
+    told = pulled(script())
+    for said in pulled(script(get_account_use_flow_list=use(DAYS[0], DAYS[2]))).said:
+        told.hear(said)
+    assert told.total(SUB) == 44 * MIB
 
 
 # -- what is no answer -------------------------------------------------------------------------------------------------
@@ -348,7 +375,7 @@ def test_wrong_secrets_are_denied(ask: Any) -> None:
         list(ask(script(account_info=code(60401)), to_pull()))
 
 
-@pytest.mark.parametrize("number", [60400, 60300, 17001, 8700, 99999, "60400", 60500, 10086])
+@pytest.mark.parametrize("number", [60400, 60300, 17001, 8700, 99999, "60400"])
 def test_any_other_code_is_an_error_that_says_it(number: Any) -> None:
     with pytest.raises(Declined, match=f"code {number}: said") as found:
         pulled(script(get_account_use_flow_list=code(number)))
@@ -359,6 +386,13 @@ def test_any_other_code_is_an_error_that_says_it(number: Any) -> None:
 def test_what_is_to_be_asked_later_is(number: int) -> None:
     answers = iter([code(number), code(number), use(*DAYS)])
     assert pulled(script(get_account_use_flow_list=lambda query: next(answers))).rows() == pulled(script()).rows()
+
+
+@pytest.mark.parametrize("number", [60500, 10086])
+def test_what_fails_to_the_end_is_no_refusal(number: int) -> None:
+    with pytest.raises(Failed, match=f"code {number}: said") as found:
+        pulled(script(get_account_use_flow_list=code(number)))
+    assert not isinstance(found.value, Declined)
 
 
 def test_too_often_to_the_end_is_a_minute_later() -> None:

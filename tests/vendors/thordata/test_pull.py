@@ -209,6 +209,11 @@ def test_one_name_in_two_families_is_one_user() -> None:
     assert told.sub_users["alice1"].used == 3 * 5000 * KIB
 
 
+def test_whose_users_are_not_asked_for_is_not_said_to_have_none() -> None:
+    kinds = [type(one) for one in PULLER.pull(script(), to_pull(sub_users="none"))]
+    assert kinds == [BalancesSaid, UseSaid]
+
+
 def test_families_without_a_product_are_not_asked() -> None:
     asking = script()
     pulled(asking, unlimited="", mobile="")
@@ -328,11 +333,23 @@ def test_wrong_secrets_are_denied(number: Any) -> None:
             list(ask(script(account__traffic_balance=code(number)), to_pull()))  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("number", [10000, 10001, 10020, 10021, 10099, 500, 0])
+@pytest.mark.parametrize("number", [10000, 10001, 10020, 10021, 10099, 0])
 def test_any_other_code_is_an_error_that_says_it(number: int) -> None:
     with pytest.raises(Declined, match=f"code {number}: said") as found:
         pulled(script(account__usage_statistics=code(number)))
     assert found.value.code == number
+
+
+def test_a_fault_inside_the_vendor_is_no_refusal() -> None:
+    with pytest.raises(Failed, match="code 503: said") as found:
+        pulled(script(account__wallet_balance=code(503)))
+    assert not isinstance(found.value, Declined)
+
+
+def test_a_wallet_that_may_not_be_seen_leaves_the_rest_as_it_is() -> None:
+    told = pulled(script(account__wallet_balance=code(10099)))
+    assert set(told.balances) == {"traffic"}
+    assert told.rows() == pulled(script()).rows()
 
 
 def test_too_often_is_later() -> None:

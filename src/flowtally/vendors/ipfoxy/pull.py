@@ -28,6 +28,7 @@ from flowtally.providers.puller import (
     ChangedShape,
     Declined,
     Denied,
+    Failed,
     Pace,
     ProviderSetting,
     Puller,
@@ -68,8 +69,9 @@ def check(ask: AskVendor, wanted: ToPull) -> Sight:
         service.own_used(start, start + DAY_MS)
         return f"by {service.grain}"
 
-    look("Own package", lambda: f"{(service.package().left or 0) / MIB:.2f} MB left")
-    look("Own use", own_use)
+    if wanted.settings["own_package"] == "yes":
+        look("Own package", lambda: f"{(service.package().left or 0) / MIB:.2f} MB left")
+        look("Own use", own_use)
     look("Sub-accounts", sub_accounts)
     return Sight(tuple(works), tuple(cannot))
 
@@ -80,16 +82,24 @@ def _shown(held: Sequence[BalanceSaid]) -> str:
 
 def pull(ask: AskVendor, wanted: ToPull) -> Iterator[Statement]:
     """Balances and sub-accounts; of each stretch, oldest first, what each sub-account used, then all of it with the
-    account's own use."""
+    account's own use. Failed where neither is asked for: that would be told as nothing used."""
     service = IPFoxy(ask, wanted)
-    balances = [*service.money(), service.package()]
-    listed = _sub_accounts(service) if wanted.settings["sub_accounts"] == "each" else []
+    own, each = wanted.settings["own_package"] == "yes", wanted.settings["sub_accounts"] == "each"
+    if not own and not each:
+        raise Failed("neither sub-accounts nor the own package are asked for: set sub_accounts or own_package")
+    balances = [*service.money(), *([service.package()] if own else [])]
+    listed = _sub_accounts(service) if each else []
     yield BalancesSaid((*balances, *(one for account in listed for one in service.flow(account))))
-    yield SubUsersSaid(tuple(SubUserSaid(one.name, one.enabled, one.left + one.used, one.used) for one in listed))
+    if each:
+        users = (SubUserSaid(one.name, one.enabled, one.left + one.used, one.used) for one in listed)
+        yield SubUsersSaid(tuple(users))
     end = _begin_of_day(wanted.now) + DAY_MS
     at_once = days_at_once(MOST_DAYS[service.grain], len(listed), FIGURES_A_DAY[service.grain]) * DAY_MS
     for start in range(_first_day(wanted), end, at_once):
-        yield from _stretch(service, listed, wanted.settings["residential"], start, min(start + at_once, end))
+        stretch = _Stretch(service, wanted.settings["residential"], start, min(start + at_once, end))
+        for account in listed:
+            yield stretch.of_account(account.name)
+        yield stretch.of_all(own=own)
 
 
 def _sub_accounts(service: IPFoxy) -> list[ListedAccount]:
@@ -100,22 +110,33 @@ def _sub_accounts(service: IPFoxy) -> list[ListedAccount]:
         raise Denied(f"{error}; the rest may be seen: set sub_accounts to none for an account without them") from None
 
 
-def _stretch(service: IPFoxy, listed: Sequence[ListedAccount], product: str, start: int, end: int) -> Iterator[UseSaid]:
-    every: list[FigureSaid] = []
-    steps = []
+class _Stretch:
+    """Some days: what each sub-account used there, and in the end all of it."""
 
-    def use(name: str, told: Used) -> tuple[FigureSaid, ...]:
-        grain = service.grain
-        steps.append(told.step)
+    def __init__(self, service: IPFoxy, product: str, start: int, end: int) -> None:
+        self._service, self._product, self._start, self._end = service, product, start, end
+        self._figures: list[FigureSaid] = []
+        self._step = 0  # the coarsest
+
+    def of_account(self, name: str) -> UseSaid:
+        figures, step = self._keep(name, self._service.account_used(name, self._start, self._end))
+        return self._use(figures, step, of=name, closes=False)
+
+    def of_all(self, *, own: bool) -> UseSaid:
+        if own:
+            self._keep(EVERYBODY, self._service.own_used(self._start, self._end))
+        return self._use(self._figures, self._step or MIB)
+
+    def _keep(self, name: str, told: Used) -> tuple[list[FigureSaid], int]:
+        grain, product = self._service.grain, self._product
         figures = [FigureSaid(span_key(grain, at, product, name), at, name, product, told.at[at]) for at in told.at]
-        every.extend(figures)
-        return tuple(figures)
+        self._figures += figures
+        self._step = max(self._step, told.step)
+        return figures, told.step
 
-    for account in listed:
-        figures = use(account.name, service.account_used(account.name, start, end))
-        yield UseSaid("bytes", service.grain, ZONE, start, end, steps[-1], figures, of=account.name, closes=False)
-    use(EVERYBODY, service.own_used(start, end))
-    yield UseSaid("bytes", service.grain, ZONE, start, end, max(steps), tuple(every))
+    def _use(self, figures: Sequence[FigureSaid], step: int, *, of: str | None = None, closes: bool = True) -> UseSaid:
+        grain, start, end = self._service.grain, self._start, self._end
+        return UseSaid("bytes", grain, ZONE, start, end, step, tuple(figures), of=of, closes=closes)
 
 
 def _begin_of_day(at: int) -> int:
@@ -142,6 +163,12 @@ PULLER: Final = Puller(
             "Whether each sub-account is asked for, as only resellers may, or only the account's own package.",
             "each",
             ("each", "none"),
+        ),
+        ProviderSetting(
+            "own_package",
+            "Whether the account's own package is asked for and what it used; no for resellers without one.",
+            "yes",
+            ("yes", "no"),
         ),
         ProviderSetting(
             "residential",

@@ -14,7 +14,7 @@ import msgspec
 from flowtally.core.edges import format_instant
 from flowtally.core.reported import MIB, BalanceSaid, Grain, whole
 from flowtally.core.times import DAY_MS, HOUR_MS
-from flowtally.providers.puller import AskVendor, ChangedShape, Declined, Denied, Limited, ToPull, VendorAnswer
+from flowtally.providers.puller import AskVendor, ChangedShape, Declined, Denied, Failed, Limited, ToPull, VendorAnswer
 from flowtally.providers.quantities import first_of, micros, seconds, size, step, unit_of, used, without_passwords
 from flowtally.providers.reading import InAnswer, told
 from flowtally.vendors.ipfoxy.rows import UTC_PLUS_8
@@ -145,7 +145,7 @@ class IPFoxy:
             return _once(rows, data), None if counted is None else counted.whole()
 
         found = self._pages(USE, read, account=name, start_time=_s(start), end_time=_s(end - 1000), unit=by_hour)
-        return _used(found, start, end)
+        return _used(USE, found, start, end)
 
     def own_used(self, start: int, end: int) -> Used:
         """The same of the account's own residential traffic."""
@@ -166,7 +166,7 @@ class IPFoxy:
                 break
         if len(found) < total:
             raise ChangedShape(f"{HISTORY}: {total} rows are told of, and its pages have {len(found)}")
-        return _used(found, start, end)
+        return _used(HISTORY, found, start, end)
 
     def _pages(self, name: str, read: Callable[[InAnswer], tuple[dict[K, T], int | None]], **asked: str) -> dict[K, T]:
         """All pages of a list: until one is empty, or not full where there are as many as are counted. It does not say
@@ -212,6 +212,8 @@ def _refusal(name: str, code: int, said: str) -> Exception:
         return Denied(f"{name}: code {code}: {said}")
     if code == TOO_OFTEN:
         return Limited(f"{name}: code {code}: {said}", MINUTE_S)
+    if code in AGAIN:
+        return Failed(f"{name}: code {code}: {said}")
     return Declined(code, f"{said} ({name})")
 
 
@@ -294,10 +296,10 @@ def _once(rows: Iterable[Row], data: InAnswer) -> dict[int, Row]:
     return found
 
 
-def _used(found: Mapping[int, Row], start: int, end: int) -> Used:
+def _used(name: str, found: Mapping[int, Row], start: int, end: int) -> Used:
     """ChangedShape for an hour or a day that was not asked for."""
     others = [at for at in found if not start <= at < end]
     if others:
-        raise ChangedShape(f"{format_instant(others[0])} was told, and was not asked for")
+        raise ChangedShape(f"{name}: {format_instant(others[0])} was told, and was not asked for")
     rows = [found[at] for at in sorted(found)]
     return Used({row.at: row.amount for row in rows if row.amount}, min((row.step for row in rows), default=MIB))

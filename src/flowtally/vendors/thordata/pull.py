@@ -19,6 +19,7 @@ from flowtally.core.reported import (
     EVERYBODY,
     KIB,
     MIB,
+    BalanceSaid,
     BalancesSaid,
     FigureSaid,
     Grain,
@@ -90,14 +91,15 @@ def pull(ask: AskVendor, wanted: ToPull) -> Iterator[Statement]:
     """Balances; of each stretch, oldest first, what each user used, then all of it with what is nobody's; the users,
     once it was told what they ever used."""
     service = Thordata(ask, wanted)
-    yield BalancesSaid((service.traffic(), service.wallet()))
+    yield BalancesSaid((service.traffic(), *_wallet(service)))
     bearers: dict[str, list[ListedUser]] = {}
     for family in service.families:
         for user in service.users(family):
             bearers.setdefault(user.name, []).append(user)
     day, today = local_date(max(DAY_MS, wanted.since), service.zone), local_date(wanted.now, service.zone)
-    at_once = days_at_once(MOST_DAYS, len(bearers), 24 if service.by_hour else 1)
-    listed = False
+    count = sum(map(len, bearers.values()))
+    at_once = days_at_once(MOST_DAYS, count, 24 if service.by_hour else 1)
+    listed = not service.families  # what is not asked for is not said to be nobody
     while day <= today:
         stretch = _Stretch(service, day, min(day + timedelta(at_once - 1), today))
         for name, users in bearers.items():
@@ -109,6 +111,14 @@ def pull(ask: AskVendor, wanted: ToPull) -> Iterator[Statement]:
             yield stretch.of_users()
         yield stretch.of_all()
         day += timedelta(at_once)
+
+
+def _wallet(service: Thordata) -> list[BalanceSaid]:
+    """None where the account may not see it: that says nothing of the rest."""
+    try:
+        return [service.wallet()]
+    except Declined:
+        return []
 
 
 class _Stretch:

@@ -173,6 +173,8 @@ def _refusal(path: str, code: int, said: str) -> Exception:
         return Denied(f"{path}: code {code}: {said}")
     if code == TOO_OFTEN:
         return Limited(f"{path}: code {code}: {said}")
+    if 500 <= code < 600:  # as a status would say it: it failed
+        return Failed(f"{path}: code {code}: {said}")
     return Declined(code, f"{said} ({path})")
 
 
