@@ -99,6 +99,9 @@ BORROWED: Final = {
     "flowtally.core.corrections": ["MAX_REASON_CHARS", "Correction"],
     "flowtally.core.events": ["UsageEvent as PlainEvent"],
     "flowtally.core.readings": ["Reading"],
+    "flowtally.core.reconciling.facts": ["Tolerances"],
+    "flowtally.core.reconciling.names": ["NameRule"],
+    "flowtally.core.reconciling.rules": ["NamePair", "ReconciliationRules"],
     "flowtally.core.rights": ["Right", "Scope"],
     "flowtally.core.words": ["Bucket", "GrantState", "JobState", "VoucherStatus"],
 }

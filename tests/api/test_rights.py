@@ -48,9 +48,12 @@ GET /v1/accounts/{account}/periods                                       .amA
 POST /v1/accounts/{account}/periods                                      ...A
 GET /v1/accounts/{account}/periods/open                                  .amA
 GET /v1/accounts/{account}/periods/{period}                              .amA
+GET /v1/accounts/{account}/providers/{provider}/rules                    .amA
+PUT /v1/accounts/{account}/providers/{provider}/rules                    ..mA
 GET /v1/accounts/{account}/purchases                                     .amA
 POST /v1/accounts/{account}/purchases                                    ..mA
 GET /v1/accounts/{account}/purchases/{purchase}                          .amA
+GET /v1/accounts/{account}/reconciliation                                .amA
 POST /v1/accounts/{account}/redemptions                                  ..mA
 GET /v1/accounts/{account}/usage                                         .amA
 GET /v1/accounts/{account}/users                                         .amA

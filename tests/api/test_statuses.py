@@ -17,6 +17,7 @@ from tests.vendors.asking import Shown, issue
 from tests.vendors.tongues import ROUTES, TONGUES
 
 import flowtally.api.application  # noqa: F401  (declares the operations)
+from flowtally.ledger.providers import connected
 from flowtally.vendors.base import Dialect, Route
 from flowtally.web.operation import OPERATIONS
 
@@ -54,6 +55,7 @@ BODIES: dict[str, Body] = {
     "POST /v1/accounts/{account}/users/{user}/erase": None,
     "POST /v1/accounts/{account}/erase": None,
     "POST /v1/accounts/{account}/periods": {"from": "2026-02-01", "to": "2026-03-01"},
+    "PUT /v1/accounts/{account}/providers/{provider}/rules": {"settle_days": 5},
     "POST /v1/accounts/{account}/purchases": {"plan": "small"},
     "POST /v1/accounts/{account}/users": {"name": "new"},
     "PATCH /v1/accounts/{account}/users/{user}": {"product": "mobile"},
@@ -94,10 +96,12 @@ def make_world(make_client: Callable[..., Client]) -> Callable[[Status], World]:
         world.post("/v1/plans", {"id": "small", "name": "Small", "amount": 5, "price_micros": 5})
         for path in ("/v1/accounts/acme/whitelist", f"/v1/accounts/acme/users/{user}/whitelist"):
             client.put(f"{path}/traffic/192.0.2.1", json={})
+        with client.app.state.services.ledger.begin() as tx:
+            connected.add_provider(tx, "acme", "thor", "thordata", secrets={}, settings={}, since=0, now=1)
         credential = world.post("/v1/accounts/acme/credentials", {"scope": "account"})["id"]
         names = {"grant": made["id"], "user": user, "allocation": allocation, "credential": credential}
         names |= {"voucher": mine[0]["id"], "mine": mine[1]["code"], "cdk": mine[2]["code"], "theirs": theirs["code"]}
-        names |= {"pool": "traffic", "address": "192.0.2.1", "account": "acme"}
+        names |= {"pool": "traffic", "address": "192.0.2.1", "account": "acme", "provider": "thor"}
         _vendors_users(world)
         world = msgspec.structs.replace(world, ids=names)
         client.patch("/v1/accounts/acme", json={"status": "closed" if status == "erased" else status})

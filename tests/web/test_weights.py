@@ -6,9 +6,10 @@ import pytest
 from tests.conftest import NOW
 
 from flowtally.api.export import ExportQuery
+from flowtally.api.reconciliation import ReconciliationQuery
 from flowtally.api.usage import OverallUsageQuery, UsageQuery
 from flowtally.web.capacity import weights as module
-from flowtally.web.capacity.weights import SMALL, Weight, Weights, of_export, of_usage
+from flowtally.web.capacity.weights import SMALL, Weight, Weights, of_export, of_reconciliation, of_usage
 from flowtally.web.inputs import parse_query
 
 SMALL_ONES = (
@@ -85,3 +86,12 @@ def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
         weights.took("acme", "read_usage", Weight(shape=str(number)), 1.0)
     assert weights.is_large("acme", "read_usage", Weight(shape="49"))
     assert not weights.is_large("acme", "read_usage", Weight(shape="39"))
+
+
+def test_a_reconciliation_of_a_long_time_is_large_until_it_was_quick() -> None:
+    def of(query: str) -> Weight:
+        return of_reconciliation(parse_query(query.encode(), ReconciliationQuery), NOW)
+
+    assert not of("provider=thor&from=2026-03-01&to=2026-04-01").large
+    assert of("provider=thor&from=2026-01-01&to=2026-04-01").large
+    assert of("provider=thor&from=2026-01-01&to=2026-04-01") == of("provider=odin&from=2026-01-02&to=2026-04-01")

@@ -51,7 +51,7 @@ def claim_csv(answer: ReconciliationAnswer) -> bytes:
     text = io.StringIO(newline="")
     writer = csv.writer(text)
     writer.writerow(COLUMNS)
-    known = (answer.as_of.block, answer.as_of.instant)
+    known = (answer.known_block, answer.known_at)
     for one in answer.disputed:
         sides = one.sides
         figures = (sides.measured, sides.billed, sides.difference, *(getattr(sides, part) for part in PARTS))
@@ -106,7 +106,7 @@ def _how(answer: ReconciliationAnswer, write: Write) -> Iterator[str]:
     untold = sum(not one.told for one in answer.spans)
     moving = sum(one.told and not one.settled for one in answer.spans)
     yield "HOW THESE FIGURES CAME"
-    yield f"  measured: every event counted by flowtally, up to block {answer.as_of.block} of {answer.as_of.instant}"
+    yield f"  measured: every event counted by flowtally, up to block {answer.known_block}, at {answer.known_at}"
     if answer.products:
         yield f"    only products {', '.join(answer.products)}"
     when = f", asked from {asked[0]} to {asked[-1]}" if asked else ""

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from flowtally.answers.moment import show_moment
 from flowtally.answers.reconciliation import Compared
 from flowtally.core.edges import format_if_any, format_instant
 from flowtally.core.reconciling.calendars import show_offset
@@ -63,7 +62,7 @@ def show_reconciliation(one: Compared) -> ReconciliationAnswer:
         grain=one.grain,
         quantity=one.quantity,
         products=one.rules.products,
-        since=format_if_any(one.since),
+        corrected_since=format_if_any(one.since),
         match=found.match,
         total=show_sides(found.sides),
         spans=spans,
@@ -74,7 +73,8 @@ def show_reconciliation(one: Compared) -> ReconciliationAnswer:
         rounding=RoundingTold(one.sides.step, found.lean.above, found.lean.below, found.lean.equal),
         oddities=[_oddity(one, oddity) for oddity in found.oddities],
         ambiguous=[AmbiguousName(name.side, name.name, list(name.candidates)) for name in one.names.ambiguous],
-        as_of=show_moment(one.moment),
+        known_block=one.moment.block,
+        known_at=format_instant(one.moment.instant),
     )
 
 

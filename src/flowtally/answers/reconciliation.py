@@ -47,13 +47,13 @@ class ReconciliationUsage(Sums, Commits, Protocol):
 
 class ReconciliationQuestion(msgspec.Struct, frozen=True):
     """What is asked about one provider. `start`, `end`: dates of the vendor's calendar or
-    RFC 3339. `since`: RFC 3339."""
+    RFC 3339. `corrected_since`: RFC 3339."""
 
     account: str
     provider: str
     start: str | None = None
     end: str | None = None
-    since: str | None = None
+    corrected_since: str | None = None
     quantity: Unit | None = None
 
 
@@ -95,7 +95,7 @@ def compare(tx: Tx, usage: ReconciliationUsage, question: ReconciliationQuestion
     )
     cut = _find_cut(asking, told, sides, names, ids)
     as_cut = ids.by_name(asking.measured(cut.edges)) if cut is not None and cut.edges is not None else None
-    since = None if question.since is None else parse_instant(question.since)
+    since = None if question.corrected_since is None else parse_instant(question.corrected_since)
     own = cut.edges if cut is not None and cut.edges is not None else told.edges
     sides = _with_evidence(asking, told, sides, ids, own, since)
     found = reconcile(sides, names, rules.tolerances, cut, as_cut)

@@ -35,6 +35,7 @@ from flowtally.api import (
     purchases,
     radius,
     readings,
+    reconciliation,
     retention,
     senders,
     sources,
@@ -62,6 +63,7 @@ Lifespan = Callable[[Litestar], AbstractAsyncContextManager[None]]
 # Importing a module declares its operations.
 MODULES = (
     *(events, taken, sources, held, corrections, readings, radius, changes, usage, export, balance, explain, periods),
+    reconciliation,
     *(accounts, users, passwords, erasures, allocations, whitelist),
     *(grants, wallet, plans, purchases, vouchers, check_ins, credentials, senders, pools),
     *(audit, care, retention, health),

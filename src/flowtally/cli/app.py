@@ -37,6 +37,7 @@ from flowtally.cli import (
     plan,
     pool,
     purchase,
+    reconcile,
     retention,
     rotate,
     sender,
@@ -99,6 +100,7 @@ app.command("import", epilog=imports.EXAMPLES, cls=Grouped)(imports.import_log)
 app.command("usage", epilog=usage.EXAMPLES)(usage.usage)
 app.command("balance", epilog=balance.EXAMPLES)(balance.balance)
 app.command("explain", epilog=explain.EXAMPLES)(explain.explain)
+app.command("reconcile", epilog=reconcile.EXAMPLES)(reconcile.reconcile)
 app.command("changes", epilog=changes.EXAMPLES)(changes.changes)
 app.command("check-in", epilog=check_in.EXAMPLES)(check_in.check_in)
 app.command("verify", epilog=care.VERIFY)(care.verify)

@@ -122,6 +122,13 @@ class AsyncClient:
     changes = _ask(calls.changes)
     export = _ask(calls.export)
 
+    # ── reconciliation
+
+    reconciliation = _ask(calls.reconciliation)
+    claim_sheet = _ask(calls.claim_sheet)
+    reconciliation_rules = _ask(calls.reconciliation_rules)
+    set_reconciliation_rules = _ask(calls.set_reconciliation_rules)
+
     # ── periods
 
     close_period = _ask(calls.close_period)

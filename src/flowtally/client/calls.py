@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from types import NoneType
-from typing import Final, TypedDict, Unpack
+from typing import Final, Literal, TypedDict, Unpack
 
 import msgspec
 
@@ -43,6 +43,16 @@ class UsageQuestion(TypedDict, total=False):
     series: str | Iterable[str]
     fill: Fill
     as_of: str | None
+
+
+class ReconciliationAsked(TypedDict, total=False):
+    """`start` and `end` (excluded): dates of the vendor's calendar or RFC 3339. `corrected_since`: an instant, from
+    which changes of either side count as corrections."""
+
+    start: str | None
+    end: str | None
+    corrected_since: str | None
+    quantity: Unit | None
 
 
 class OverallUsageQuestion(UsageQuestion, total=False):
@@ -273,6 +283,37 @@ def export(
     query = _usage_query(UsageQuestion(start=start, end=end, from_=from_, to=to, as_of=as_of))
     query |= {name: value for name, value in (("format", format), ("held", "true" if held else "")) if value}
     return read(f"/v1/accounts/{segment(account)}/export", bytes, query, "*/*")
+
+
+# ── reconciliation
+
+
+def reconciliation(
+    account: str, provider: str, **question: Unpack[ReconciliationAsked]
+) -> ClientCall[p.ReconciliationAnswer]:
+    """What a vendor bills beside what was measured, and what explains the difference."""
+    path = f"/v1/accounts/{segment(account)}/reconciliation"
+    return read(path, p.ReconciliationAnswer, _reconciliation_query(provider, question))
+
+
+def claim_sheet(
+    account: str, provider: str, form: Literal["csv", "text"] = "text", **question: Unpack[ReconciliationAsked]
+) -> ClientCall[bytes]:
+    """Users and days beyond tolerance, to show to the vendor, as the server wrote it."""
+    query = _reconciliation_query(provider, question) | {"format": form}
+    return read(f"/v1/accounts/{segment(account)}/reconciliation", bytes, query, "*/*")
+
+
+def reconciliation_rules(account: str, provider: str) -> ClientCall[p.ReconciliationRules]:
+    """By which rules a provider is compared."""
+    return read(_rules(account, provider), p.ReconciliationRules)
+
+
+def set_reconciliation_rules(
+    account: str, provider: str, rules: p.ReconciliationRules
+) -> ClientCall[p.ReconciliationRules]:
+    """All of them anew."""
+    return write("PUT", _rules(account, provider), p.ReconciliationRules, rules)
 
 
 # ── periods
@@ -719,6 +760,16 @@ def _given(**values: str | int | None) -> Query:
     query: Query = {}
     query.update((name, str(value)) for name, value in values.items() if value is not None)
     return query
+
+
+def _reconciliation_query(provider: str, question: ReconciliationAsked) -> Query:
+    query: Query = {"provider": provider}
+    query.update((WORDS.get(name, name), str(value)) for name, value in question.items() if value is not None)
+    return query
+
+
+def _rules(account: str, provider: str) -> str:
+    return f"/v1/accounts/{segment(account)}/providers/{segment(provider)}/rules"
 
 
 def _usage_query(question: UsageQuestion | OverallUsageQuestion) -> Query:

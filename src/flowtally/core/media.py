@@ -8,6 +8,7 @@ JSON: Final = "application/json"
 NDJSON: Final = "application/x-ndjson"
 PROBLEM: Final = "application/problem+json"
 CSV: Final = "text/csv"
+PLAIN: Final = "text/plain"
 ARROW: Final = "application/vnd.apache.arrow.stream"
 FORM: Final = "application/x-www-form-urlencoded"
 

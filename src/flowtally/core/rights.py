@@ -65,6 +65,8 @@ Right = Literal[
     "backups:write",
     "retention:read",
     "retention:write",
+    "providers:read",
+    "providers:write",
 ]
 ALL: Final[frozenset[Right]] = frozenset(get_args(Right))
 
@@ -123,6 +125,9 @@ MEANINGS: Final[Mapping[Right, str]] = MappingProxyType(
         "backups:write": "start a backup, and let it remove old ones",
         "retention:read": "read what is compacted",
         "retention:write": "compact old rows",
+        "providers:read": "read which accounts at vendors are connected, what these say, and whether it matches what "
+        "was measured",
+        "providers:write": "connect accounts at vendors, change and remove them, have them asked",
     }
 )
 
@@ -167,6 +172,7 @@ _READS: Final[frozenset[Right]] = frozenset(
         "purchases:read",
         "check_ins:read",
         "pools:read",
+        "providers:read",
     }
 )
 _MANAGES: Final[frozenset[Right]] = frozenset(
@@ -181,6 +187,7 @@ _MANAGES: Final[frozenset[Right]] = frozenset(
         "vouchers:write",
         "check_ins:write",
         "audit:read",
+        "providers:write",
     }
 )
 PRESETS: Final[Mapping[Scope, frozenset[Right]]] = MappingProxyType(

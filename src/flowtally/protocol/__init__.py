@@ -10,6 +10,9 @@ from __future__ import annotations
 from flowtally.core.corrections import MAX_REASON_CHARS, Correction
 from flowtally.core.events import UsageEvent as PlainEvent
 from flowtally.core.readings import Reading
+from flowtally.core.reconciling.facts import Tolerances
+from flowtally.core.reconciling.names import NameRule
+from flowtally.core.reconciling.rules import NamePair, ReconciliationRules
 from flowtally.core.rights import Right, Scope
 from flowtally.core.words import Bucket, GrantState, JobState, VoucherStatus
 from flowtally.protocol.accounts import (
@@ -231,6 +234,8 @@ __all__ = [
     "LimitState",
     "MachineCheck",
     "NameAnswer",
+    "NamePair",
+    "NameRule",
     "NeverPaid",
     "NeverPaidEvents",
     "OddityTold",
@@ -272,6 +277,7 @@ __all__ = [
     "Receipt",
     "ReceiptStatus",
     "ReconciliationAnswer",
+    "ReconciliationRules",
     "RedemptionRequest",
     "RetentionAnswer",
     "RetentionRequest",
@@ -292,6 +298,7 @@ __all__ = [
     "TakenAccount",
     "TakenAccountsAnswer",
     "ToldStretch",
+    "Tolerances",
     "Totals",
     "Unpaid",
     "UsageAnswer",

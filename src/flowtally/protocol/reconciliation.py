@@ -12,13 +12,14 @@ from flowtally.core.reconciling.reconcile import Match
 from flowtally.core.reconciling.steady import SteadyReason
 from flowtally.core.reported import Grain
 from flowtally.core.words import Unit
-from flowtally.protocol.words import AsOf
 
 
 class Sides(msgspec.Struct, frozen=True):
     """Both sides and what explains their difference, in bytes or requests. The difference is the sum of all that
     follows it but the bound, exactly.
 
+    measured: What was counted here.
+    billed: What the vendor tells.
     difference: Billed less measured.
     cut: Because the vendor cuts its days by another calendar, where one fits far better than its own.
     overhead: The share that the vendor bills on top of everything.
@@ -52,6 +53,7 @@ class SpanReconciled(msgspec.Struct, frozen=True):
     settled: Whether the vendor's figure stands still.
     asked_at: When the vendor was asked for it last; null: it was not.
     match: What is unexplained, and what only one side knows, is nothing (`matches`), within tolerance, or beyond it.
+    sides: Both sides of the span.
     """
 
     start: Instant
@@ -69,6 +71,8 @@ class UserReconciled(msgspec.Struct, frozen=True):
     user: What it is called: its name here, else the vendor's.
     measured_users: Users here. Empty: only the vendor knows it.
     billed_users: Sub-users of the vendor. Empty: only we know it.
+    match: As of a span, by the tolerances for the whole range.
+    sides: Both sides of the user.
     """
 
     user: str
@@ -83,6 +87,7 @@ class DisputedCell(msgspec.Struct, frozen=True):
 
     user: As in `users`.
     asked_at: When the vendor was asked for the span last.
+    sides: Both sides of the user in the span.
     """
 
     start: Instant
@@ -96,6 +101,7 @@ class OffsetFit(msgspec.Struct, frozen=True):
     """A calendar, and what it leaves of the difference, the worst tenth of the days left out.
 
     offset: Its offset from UTC.
+    residual: What it leaves, in bytes or requests.
     """
 
     offset: str
@@ -110,6 +116,8 @@ class CutTold(msgspec.Struct, frozen=True):
     days: How many days were looked at.
     declared: What the vendor's own calendar leaves.
     billed: What the vendor tells of these days, to compare with.
+    best: The offset that leaves the least; null: none could be tried.
+    second: The one that leaves the least but for that.
     better_per_mille: How much of what the vendor's own leaves goes with the best offset, in thousandths.
     """
 
@@ -127,8 +135,14 @@ class OverheadTold(msgspec.Struct, frozen=True):
     a quarter below `low`, a quarter above `high`.
 
     outcome: `claimed`, or why it is not taken as overhead.
+    spans: How many spans were looked at.
+    low: A quarter of the spans are below it.
+    middle: Half of the spans are below it: what is taken.
+    high: A quarter of the spans are above it.
     either: The traffic is so even that it may be the same amount in each span as well.
-    constant_middle: The difference of the span in the middle, as an amount.
+    constant_low: A quarter of the differences are below it, as an amount.
+    constant_middle: Half of the differences are below it.
+    constant_high: A quarter of the differences are above it.
     """
 
     outcome: SteadyReason
@@ -179,6 +193,7 @@ class AmbiguousName(msgspec.Struct, frozen=True):
     """A name that rules lead to several names of the other side. None was taken.
 
     side: Whose name it is.
+    candidates: The names that rules lead to.
     """
 
     side: Side
@@ -189,19 +204,26 @@ class AmbiguousName(msgspec.Struct, frozen=True):
 class ReconciliationAnswer(msgspec.Struct, frozen=True):
     """What a vendor bills beside what was measured.
 
+    provider: The provider's name.
     vendor: Whose figures they are.
     from: The first instant of the first whole span.
     zone: The calendar that the vendor says its days are cut by.
     grain: How finely the vendor tells its usage; `pull`: from look to look.
     quantity: What is compared.
     products: Only these products were measured against it; empty: all.
-    since: The instant from which corrections count as such; null: none do.
+    corrected_since: The instant from which corrections count as such; null: none do.
+    match: As of a span, by the tolerances for the whole range.
     total: The whole range.
     spans: One for each span of the vendor, in order of time.
     users: One for each user, in order of their names.
     disputed: Users in spans that are beyond tolerance and stand still, the spans in order of time.
-    cut: Null where there was nothing to look for: the days agree, or are not days.
+    cut: Which calendar the days follow. Null where there was nothing to look for: the days agree, or are not days.
+    overhead: Which share the vendor bills on top.
+    rounding: How the vendor rounds.
+    oddities: What stands out in what is unexplained, the largest first.
     ambiguous: Names that could not be decided.
+    known_block: Rows up to this block are counted.
+    known_at: When it was compared.
     """
 
     account: str
@@ -213,7 +235,7 @@ class ReconciliationAnswer(msgspec.Struct, frozen=True):
     grain: Grain
     quantity: Unit
     products: list[str]
-    since: Instant | None
+    corrected_since: Instant | None
     match: Match
     total: Sides
     spans: list[SpanReconciled]
@@ -224,4 +246,5 @@ class ReconciliationAnswer(msgspec.Struct, frozen=True):
     rounding: RoundingTold
     oddities: list[OddityTold]
     ambiguous: list[AmbiguousName]
-    as_of: AsOf
+    known_block: int
+    known_at: Instant

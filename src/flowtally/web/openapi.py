@@ -68,6 +68,7 @@ TAGS: Final = {
     "export": "All rows of an account, as a Parquet or CSV file.",
     "balance": "What is left of an account's grants.",
     "explain": "How a balance came about: what each grant paid for.",
+    "reconciliation": "Compare what a vendor bills with what was measured, and what explains the difference.",
     "periods": "Close a period with a statement that never changes, and see what came later.",
     "accounts": "The customers.",
     "users": "The users inside an account: limits, names, usage.",

@@ -54,8 +54,13 @@ class BothSides(msgspec.Struct, frozen=True):
 
 
 class Tolerances(msgspec.Struct, frozen=True):
-    """How much may be left unexplained: of a span, and of a user or everything over the whole range. The larger of an
-    amount and of so many thousandths of the larger side."""
+    """How much may be left unexplained: the larger of an amount and of so many thousandths of the larger side.
+
+    span_amount: Of a span, and of a user in a span, in bytes or requests.
+    span_per_mille: The same in thousandths.
+    whole_amount: Of a user or everything over the whole range, in bytes or requests.
+    whole_per_mille: The same in thousandths.
+    """
 
     span_amount: int = 0
     span_per_mille: int = 0

@@ -23,7 +23,12 @@ RuleKind = Literal["prefix", "suffix", "pattern"]
 
 
 class NameRule(msgspec.Struct, frozen=True):
-    """How names of one side are rewritten to be those of the other: `text` is taken off, or is a pattern."""
+    """How names of one side are rewritten to be those of the other.
+
+    side: Whose names are rewritten.
+    kind: What is done: a prefix or a suffix is taken off, or the name is what the group of a pattern holds.
+    text: The prefix, the suffix or the pattern.
+    """
 
     side: Side
     kind: RuleKind

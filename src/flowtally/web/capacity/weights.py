@@ -74,6 +74,12 @@ def of_usage(query: Any, now: int) -> Weight:
     return Weight(large, f"{shape} as of" if query.as_of is not None else shape)
 
 
+def of_reconciliation(query: Any, now: int) -> Weight:
+    """Of both sides by user and day, and what it takes to explain their difference."""
+    days = _days(query.start, query.end, None, now)
+    return Weight(days > LARGE_DAYS, f"reconciliation of 2^{int(days).bit_length()} days")
+
+
 def of_users(query: Any, now: int) -> Weight:
     """Of a list of users: what it tells of their use is one question about all of them, else it asks for none."""
     told = [name for name in ("usage", "limits", "exceeded") if getattr(query, name)]

@@ -1,0 +1,204 @@
+"""Whether a vendor's bill is what was measured, the sheet to claim with, and the rules it is compared by."""
+
+from __future__ import annotations
+
+from typing import Annotated, Final, Literal
+
+import msgspec
+from msgspec import Meta
+
+from flowtally.answers.claim_sheet import claim_csv, claim_text
+from flowtally.answers.moment import latest
+from flowtally.answers.reconciled import show_reconciliation
+from flowtally.answers.reconciliation import ReconciliationQuestion, compare
+from flowtally.core.edges import DateOrInstant, Instant
+from flowtally.core.errors import (
+    BadRange,
+    BadRequest,
+    Conflict,
+    NotAcceptable,
+    NotFound,
+    RowsCompacted,
+    UnknownAccount,
+    Unprocessable,
+)
+from flowtally.core.media import CSV, JSON, PLAIN
+from flowtally.core.reconciling.names import NameRule
+from flowtally.core.reconciling.patterns import BadPattern
+from flowtally.core.reconciling.rules import NamePair, ReconciliationRules, read_rules, write_rules
+from flowtally.core.words import Unit
+from flowtally.ledger.providers import connected
+from flowtally.protocol import (
+    CutTold,
+    OffsetFit,
+    OverheadTold,
+    ReconciliationAnswer,
+    RoundingTold,
+    Sides,
+    SpanReconciled,
+    UserReconciled,
+)
+from flowtally.web.call import Call, Reply
+from flowtally.web.capacity.weights import of_reconciliation
+from flowtally.web.media import choose
+from flowtally.web.operation import operation
+
+RULES: Final = "/v1/accounts/{account}/providers/{provider}/rules"
+ClaimForm = Literal["json", "csv", "text"]
+FORMS: Final = {"json": JSON, "csv": CSV, "text": PLAIN}
+SIDES = Sides(
+    measured=1_000_000_000,
+    billed=1_051_000_832,
+    difference=51_000_832,
+    cut=0,
+    overhead=51_000_000,
+    corrected=0,
+    late=0,
+    rounding=832,
+    only_billed=0,
+    only_measured=0,
+    unexplained=0,
+    rounding_bound=1024,
+)
+EXAMPLE = ReconciliationAnswer(
+    account="acme",
+    provider="thor-main",
+    vendor="thordata",
+    start="2026-03-01T00:00:00Z",
+    end="2026-03-02T00:00:00Z",
+    zone="UTC",
+    grain="day",
+    quantity="bytes",
+    products=[],
+    corrected_since=None,
+    match="matches",
+    total=SIDES,
+    spans=[
+        SpanReconciled(
+            "2026-03-01T00:00:00Z", "2026-03-02T00:00:00Z", True, True, "2026-03-09T06:00:00Z", "matches", SIDES
+        )
+    ],
+    users=[UserReconciled("ann", ["ann"], ["customer-ann"], "matches", SIDES)],
+    disputed=[],
+    cut=CutTold("declared_fits", 30, 832, 31_530_024_960, OffsetFit("+01:00", 40_000_000), None, 0),
+    overhead=OverheadTold("claimed", 30, 50_998, 51_000, 51_001, False, 48_000_000, 51_000_000, 53_000_000),
+    rounding=RoundingTold(1024, 14, 16, 0),
+    oddities=[],
+    ambiguous=[],
+    known_block=4711,
+    known_at="2026-03-09T08:00:00Z",
+)
+RULES_EXAMPLE = ReconciliationRules(
+    products=["residential"],
+    names=[NamePair("sub7", "bob")],
+    rewriting=[NameRule("billed", "prefix", "customer-")],
+)
+
+
+class ReconciliationQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    provider: Annotated[str, Meta(description="The provider's name.", examples=["thor-main"])]
+    start: Annotated[
+        DateOrInstant | None,
+        Meta(
+            description="The first instant: a date of the vendor's calendar or RFC 3339. Only whole days from there on "
+            "are compared. Default: 30 days before `to`.",
+            examples=["2026-03-01"],
+        ),
+    ] = msgspec.field(name="from", default=None)
+    end: Annotated[
+        DateOrInstant | None,
+        Meta(
+            description="The end, which no longer belongs to it: a date of the vendor's calendar or RFC 3339. Default: "
+            "the end of what the vendor told.",
+            examples=["2026-04-01"],
+        ),
+    ] = msgspec.field(name="to", default=None)
+    corrected_since: Annotated[
+        Instant | None,
+        Meta(
+            description="What either side changed after this instant, of days that stand still, counts as corrected. "
+            "Give the instant of the bill. Default: nothing does."
+        ),
+    ] = None
+    quantity: Annotated[
+        Unit | None,
+        Meta(description="What is compared. Default: bytes, or requests where the vendor tells of nothing else."),
+    ] = None
+    format: Annotated[
+        ClaimForm | None,
+        Meta(
+            description="`csv` and `text` are the claim sheet: users and days beyond tolerance. Default: by the Accept "
+            "header, else `json`."
+        ),
+    ] = None
+
+
+@operation(
+    "GET",
+    "/v1/accounts/{account}/reconciliation",
+    may="providers:read",
+    summary="Compare a vendor's bill with what was measured",
+    weigh=of_reconciliation,
+    query=ReconciliationQuery,
+    answer=ReconciliationAnswer,
+    errors=(BadRequest, BadRange, UnknownAccount, NotFound, NotAcceptable, RowsCompacted),
+    also=(CSV, PLAIN),
+    example=EXAMPLE,
+)
+def read_reconciliation(call: Call, account: str, query: ReconciliationQuery) -> ReconciliationAnswer | Reply:
+    """Both sides by day and by user, and what explains their difference, as whole numbers that add up to it exactly:
+    names that only one side knows, days cut by another calendar, overhead, corrections, late data, rounding. The rest
+    is unexplained. Days are those of the vendor; a day it was not asked about counts on neither side. Calendar and
+    overhead are estimated from a week of days at the least, and taken only where they fit far better than nothing.
+
+    `match` says whether what is unexplained, and what only one side knows, is within the tolerances of the provider's
+    rules. A day that may still move is judged, and not disputed.
+
+    It is of now: which days were told, and the rules, are not kept as they were."""
+    form = choose(call.accept, tuple(FORMS.values())) if query.format is None else FORMS[query.format]
+    question = ReconciliationQuestion(
+        account, query.provider, query.start, query.end, query.corrected_since, query.quantity
+    )
+    answer = show_reconciliation(compare(call.tx, call.usage, question, latest(call.usage, call.now)))
+    if form == JSON:
+        return answer
+    content, name = (claim_csv(answer), "claim.csv") if form == CSV else (claim_text(answer).encode(), "claim.txt")
+    return Reply(content, form, headers={"Content-Disposition": f'attachment; filename="{name}"'})
+
+
+@operation(
+    "GET",
+    RULES,
+    may="providers:read",
+    summary="Read by which rules a provider is compared",
+    answer=ReconciliationRules,
+    errors=(UnknownAccount, NotFound),
+    example=RULES_EXAMPLE,
+)
+def read_reconciliation_rules(call: Call, account: str, provider: str) -> ReconciliationRules:
+    """The usual ones where nobody said others."""
+    return read_rules(connected.read_provider(call.tx, provider, account).rules)
+
+
+@operation(
+    "PUT",
+    RULES,
+    may="providers:write",
+    summary="Say by which rules a provider is compared",
+    body=ReconciliationRules,
+    answer=ReconciliationRules,
+    errors=(UnknownAccount, NotFound, Conflict, Unprocessable),
+    body_example=msgspec.to_builtins(RULES_EXAMPLE),
+    example=RULES_EXAMPLE,
+)
+def put_reconciliation_rules(call: Call, account: str, provider: str, body: ReconciliationRules) -> ReconciliationRules:
+    """All of them anew: what is left out is as usual. A pattern is a regular expression of one group, which is the name
+    that is meant, without alternatives: `customer-(.+)-zone-.*`. Where rules lead to several names none is taken, and
+    the answer says so."""
+    connected.read_provider(call.tx, provider, account)
+    try:
+        rules = write_rules(body)
+    except BadPattern as error:
+        raise Unprocessable(f"rewriting: {error}", field="rewriting") from None
+    connected.change_provider(call.tx, provider, now=call.now, rules=rules)
+    return body

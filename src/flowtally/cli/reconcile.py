@@ -1,0 +1,174 @@
+"""`flowtally reconcile`: whether a vendor's bill is what was measured, what explains the difference, and the claim."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Final
+
+import msgspec
+import typer
+
+from flowtally.cli import ask
+from flowtally.cli.account import Account
+from flowtally.cli.dates import FROM, TO, Dates
+from flowtally.cli.show import output
+from flowtally.cli.show.output import Json, document, say, table
+from flowtally.cli.show.quantities import Write
+from flowtally.cli.usage import short
+from flowtally.client import ReconciliationAsked
+from flowtally.core.units import counted, exact_bytes, human_count, same_unit
+from flowtally.protocol import ReconciliationAnswer, ReconciliationRules, Sides
+
+EXAMPLES: Final = """\
+\b
+Examples:
+  flowtally reconcile acme thor-main
+  flowtally reconcile acme thor-main --from 2026-03 --to 2026-04
+  flowtally reconcile acme thor-main --from 2026-03 --to 2026-04 --corrected-since 2026-04-03T00:00:00Z
+  flowtally reconcile acme thor-main --from 2026-03 --to 2026-04 --claim > claim.txt
+  flowtally reconcile acme thor-main --show-rules > rules.json
+  flowtally reconcile acme thor-main --set-rules rules.json
+"""
+PARTS: Final = {
+    "cut": "another calendar",
+    "overhead": "overhead",
+    "corrected": "corrected since",
+    "late": "late data",
+    "rounding": "rounding",
+    "only_billed": "only billed",
+    "only_measured": "only measured",
+    "unexplained": "unexplained",
+}
+MATCH: Final = {"matches": "matches", "within_tolerance": "within tolerance", "beyond": "beyond tolerance"}
+ODD: Final = {
+    "lost": "not billed at all",
+    "doubled": "billed twice",
+    "share": "the same share on top of everything, more than protocols need",
+    "constant": "the same amount on top of each span",
+}
+SHOWN: Final = 20  # oddities
+
+
+def reconcile(
+    account: Account,
+    provider: Annotated[str, typer.Argument(metavar="PROVIDER", help="The provider's name.")],
+    start: Annotated[str | None, typer.Option("--from", help=FROM)] = None,
+    end: Annotated[str | None, typer.Option("--to", help=TO)] = None,
+    corrected_since: Annotated[
+        str | None,
+        typer.Option(
+            "--corrected-since",
+            help="What either side changed after this instant counts as corrected: that of the bill.",
+        ),
+    ] = None,
+    claim: Annotated[bool, typer.Option("--claim", help="Print the claim sheet, to show to the vendor.")] = False,
+    csv: Annotated[bool, typer.Option("--csv", help="Print the claim sheet as CSV.")] = False,
+    show_rules: Annotated[
+        bool, typer.Option("--show-rules", help="Print by which rules the two sides are compared, as JSON.")
+    ] = False,
+    set_rules: Annotated[
+        Path | None,
+        typer.Option("--set-rules", help="Compare by the rules in this JSON file from now on. - is standard input."),
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Compare what a vendor bills with what was measured: by day and by user, with what explains the difference."""
+    if claim + csv + json + show_rules + (set_rules is not None) > 1:
+        raise typer.BadParameter("choose one of --claim, --csv, --json, --show-rules and --set-rules")
+    with ask.client() as client:
+        if show_rules:
+            document(client.reconciliation_rules(account, provider))
+            return
+        if set_rules is not None:
+            document(client.set_reconciliation_rules(account, provider, read_rules(set_rules)))
+            return
+        dates = Dates(client, account)
+        start, end = dates.range(start, end)
+        question = ReconciliationAsked(start=start, end=end, corrected_since=dates.instant(corrected_since))
+        if claim or csv:
+            output.raw(client.claim_sheet(account, provider, "csv" if csv else "text", **question).decode())
+            return
+        answer = client.reconciliation(account, provider, **question)
+    if json:
+        document(answer)
+    else:
+        show_reconciliation(answer)
+
+
+def read_rules(path: Path) -> ReconciliationRules:
+    """The rules in a file; BadParameter says what is wrong with them."""
+    try:
+        text = typer.get_text_stream("stdin").read() if str(path) == "-" else path.read_text(encoding="utf-8")
+        return msgspec.json.decode(text, type=ReconciliationRules)
+    except (OSError, UnicodeDecodeError, msgspec.MsgspecError) as error:
+        raise typer.BadParameter(f"{path}: {error}") from None
+
+
+def show_reconciliation(answer: ReconciliationAnswer) -> None:
+    """The whole, the days, the users, and what was found; all in one unit, so that they add up as they are written."""
+    sides = [answer.total, *(one.sides for one in answer.spans), *(one.sides for one in answer.users)]
+    write: Write = human_count
+    if answer.quantity == "bytes":
+        write = same_unit((figure for one in sides for figure in figures(one)), aligned=True)
+    say(f"{answer.account} at {answer.vendor}, {short(answer.start)} to {short(answer.end)}, days of {answer.zone}")
+    say(f"As a whole: {MATCH[answer.match]}", style="bold")
+    say()
+    rows = [("billed", write(answer.total.billed)), ("measured", write(answer.total.measured))]
+    rows.append(("difference", write(answer.total.difference)))
+    rows += [(f"  {what}", write(amount)) for part, what in PARTS.items() if (amount := getattr(answer.total, part))]
+    table(("", answer.quantity), rows, right=frozenset({1}))
+    used = [part for part in PARTS if any(getattr(one, part) for one in sides)]
+    columns = ("measured", "billed", "difference", *(PARTS[part] for part in used), "")
+    right = frozenset(range(1, len(columns)))
+
+    def row(name: str, one: Sides, verdict: str) -> tuple[str, ...]:
+        amounts = (one.measured, one.billed, one.difference, *(getattr(one, part) for part in used))
+        return (name, *(write(amount) if amount or place < 3 else "" for place, amount in enumerate(amounts)), verdict)
+
+    say()
+    days = [row(short(one.start), one.sides, verdict_of(one.told, one.settled, one.match)) for one in answer.spans]
+    table(("day", *columns), days, right=right)
+    say()
+    users = [row(one.user or "(nobody)", one.sides, MATCH[one.match]) for one in answer.users]
+    table(("user", *columns), users, right=right)
+    for line in notes(answer, exact_bytes if answer.quantity == "bytes" else human_count):
+        say(line)
+
+
+def figures(one: Sides) -> Iterator[int]:
+    yield from (one.measured, one.billed, one.difference, *(getattr(one, part) for part in PARTS))
+
+
+def verdict_of(told: bool, settled: bool, match: str) -> str:
+    if not told:
+        return "not told by the vendor"
+    return MATCH[match] if settled else f"{MATCH[match]}, may still move"
+
+
+def notes(answer: ReconciliationAnswer, write: Write) -> Iterator[str]:
+    yield ""
+    if (cut := answer.cut) is not None and cut.outcome == "claimed" and cut.best is not None:
+        yield (
+            f"The vendor cuts its days by {cut.best.offset}: that leaves {write(cut.best.residual)} of "
+            f"{counted(cut.days, 'day')}, its own calendar {write(cut.declared)}."
+        )
+    if (share := answer.overhead).outcome == "claimed":
+        yield (
+            f"Overhead is {percent(share.middle)} of what was measured (half of the days from {percent(share.low)} to "
+            f"{percent(share.high)})."
+        )
+        if share.either:
+            yield f"It may as well be {write(share.constant_middle)} a day: the traffic is too even to tell."
+    for odd in answer.oddities[:SHOWN]:
+        whose = "" if odd.user is None else f", {odd.user or '(nobody)'}"
+        yield f"{'All days' if odd.start is None else short(odd.start)}{whose}: {ODD[odd.kind]} ({write(odd.amount)})."
+    for name in answer.ambiguous:
+        yield f"The {name.side} name {name.name} could be {' or '.join(name.candidates)}: it was taken for neither."
+    if answer.disputed:
+        yield f"{counted(len(answer.disputed), 'cell')} of a user and a day beyond tolerance: --claim lists them."
+
+
+def percent(millionths: int) -> str:
+    size = (abs(millionths) + 50) // 100
+    return f"{'-' if millionths < 0 else ''}{size // 100}.{size % 100:02d} %"

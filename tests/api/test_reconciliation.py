@@ -1,0 +1,108 @@
+"""Reconciliation over HTTP: who may, which forms, and what is refused. What it finds is tested in answers and core."""
+
+from __future__ import annotations
+
+import pytest
+from tests.conftest import NOW, Client, token_of
+from tests.web.test_error_shape import assert_problem
+
+from flowtally.core.edges import parse_instant
+from flowtally.core.times import DAY_MS
+from flowtally.ledger.database import Ledger
+from flowtally.ledger.providers import connected, stretches
+from flowtally.ledger.providers.stretches import Stretch
+from flowtally.usage.memory import MemoryStore
+
+PATH = "/v1/accounts/acme/reconciliation"
+RULES = "/v1/accounts/acme/providers/thor/rules"
+TENTH = parse_instant("2026-03-09T23:00:00Z")  # in Berlin; alice used 1,000 bytes
+
+
+@pytest.fixture
+def thor(client: Client, acme: str, app_ledger: Ledger, usage: MemoryStore) -> str:
+    """A provider of acme whose vendor cuts its days in Berlin and told of three."""
+    with app_ledger.begin() as tx:
+        provider = connected.add_provider(tx, acme, "thor", "thordata", secrets={}, settings={}, since=0, now=NOW)
+        told = Stretch(TENTH - DAY_MS, TENTH + 2 * DAY_MS, "day", "Europe/Berlin", 1, NOW)
+        stretches.put_stretch(tx, provider, told)
+    bill = {"series": "thor", "user": "customer-alice", "bytes_down": 1100, "bytes_up": 0, "requests": 0}
+    usage.rows = [*usage.rows, {**usage.rows[0], **bill, "time": TENTH}]
+    return "thor"
+
+
+def test_both_sides_are_compared_by_the_days_of_the_vendor(client: Client, thor: str) -> None:
+    answer = client.get(PATH, params={"provider": thor, "from": "2026-03-10", "to": "2026-03-11"})
+    assert answer.status_code == 200
+    told = answer.json()
+    assert (told["from"], told["to"], told["zone"]) == (
+        *("2026-03-10T00:00:00+01:00", "2026-03-11T00:00:00+01:00"),
+        "Europe/Berlin",
+    )
+    assert (told["total"]["measured"], told["total"]["billed"], told["match"]) == (1000, 1100, "beyond")
+    assert [one["user"] for one in told["users"]] == ["alice", "customer-alice"]
+    assert told["known_at"] == "2026-03-15T12:00:00Z"
+
+
+def test_the_rules_of_a_provider_decide(client: Client, thor: str) -> None:
+    usual = client.get(RULES).json()
+    assert (usual["names"], usual["tolerances"]["span_per_mille"]) == ([], 10)
+    rules = {
+        "rewriting": [{"side": "billed", "kind": "prefix", "text": "customer-"}],
+        "tolerances": {"span_amount": 100, "whole_amount": 100},
+    }
+    answer = client.put(RULES, json=rules)
+    assert answer.status_code == 200
+    assert client.get(RULES).json() == answer.json() == usual | answer.json()
+    told = client.get(PATH, params={"provider": thor, "from": "2026-03-10", "to": "2026-03-11"}).json()
+    assert [one["billed_users"] for one in told["users"]] == [["customer-alice"]]
+    assert (told["total"]["unexplained"], told["match"]) == (100, "within_tolerance")
+
+
+@pytest.mark.parametrize(
+    "rules",
+    [
+        {"rewriting": [{"side": "billed", "kind": "pattern", "text": "(a+)+"}]},
+        {"rewriting": [{"side": "billed", "kind": "prefix", "text": ""}]},
+        {"rewriting": [{"side": "both", "kind": "prefix", "text": "a"}]},
+        {"names": [{"billed": "a"}]},
+        {"settle_days": -1},
+        {"tolerance": 5},
+    ],
+)
+def test_rules_that_mean_nothing_are_refused(client: Client, thor: str, rules: object) -> None:
+    assert_problem(client.put(RULES, json=rules), 422, "unprocessable")
+    assert client.get(RULES).json()["rewriting"] == []
+
+
+def test_the_claim_sheet_is_csv_or_text(client: Client, thor: str) -> None:
+    asked = {"provider": thor, "from": "2026-03-08", "to": "2026-03-12"}
+    page = client.get(PATH, params={**asked, "format": "text"})
+    assert page.headers["content-type"].startswith("text/plain")
+    assert page.text.startswith("CLAIM SHEET: account acme at thordata (provider thor)\n")
+    assert "claim.txt" in page.headers["content-disposition"]
+    sheet = client.get(PATH, params=asked, headers={"Accept": "text/csv"})
+    assert sheet.headers["content-type"].startswith("text/csv")
+    assert sheet.text.startswith("start,end,user,vendor_user,measured,billed,difference,")
+    assert_problem(client.get(PATH, params=asked, headers={"Accept": "image/png"}), 406, "not_acceptable")
+
+
+def test_what_cannot_be_compared_says_why(client: Client, thor: str) -> None:
+    assert_problem(client.get(PATH), 400, "bad_request")
+    assert_problem(client.get(PATH, params={"provider": "nobody"}), 404, "not_found")
+    assert_problem(
+        client.get(PATH, params={"provider": thor, "from": "2025-01-01", "to": "2025-02-01"}), 400, "bad_range"
+    )
+    assert_problem(client.get(PATH, params={"provider": thor, "corrected_since": "yesterday"}), 400, "bad_range")
+    assert_problem(client.get("/v1/accounts/nobody/reconciliation?provider=thor"), 404, "unknown_account")
+    client.post("/v1/accounts", json={"id": "beta"})
+    assert_problem(client.get("/v1/accounts/beta/reconciliation?provider=thor"), 404, "not_found")
+    assert_problem(client.put("/v1/accounts/beta/providers/thor/rules", json={}), 404, "not_found")
+
+
+def test_an_account_reads_and_only_who_manages_it_sets_rules(client: Client, thor: str) -> None:
+    mine = token_of(client, "/v1/accounts/acme/credentials", scope="account")
+    assert client.get(PATH, params={"provider": thor}, headers=mine).status_code == 200
+    assert client.get(RULES, headers=mine).status_code == 200
+    assert_problem(client.put(RULES, json={}, headers=mine), 403, "forbidden")
+    manager = token_of(client, "/v1/accounts/acme/credentials", scope="manage")
+    assert client.put(RULES, json={"settle_days": 5}, headers=manager).status_code == 200
