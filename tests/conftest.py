@@ -83,7 +83,8 @@ def config(tmp_path: Path, made_keys: Path) -> Config:
     data = tmp_path / "data"
     data.mkdir(mode=0o700)
     shutil.copy(made_keys, data)
-    return load_config({}, data=str(data), usage_url="memory://")
+    # No test asks a vendor by the clock: those that ask one bring it.
+    return load_config({}, data=str(data), usage_url="memory://", pull_providers=False)
 
 
 @pytest.fixture(scope="session")

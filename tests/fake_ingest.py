@@ -15,10 +15,12 @@ from flowtally.core import errors
 from flowtally.core.corrections import Correction
 from flowtally.core.edges import parse_instant
 from flowtally.core.events import UsageEvent
+from flowtally.core.reported import UseSaid
 from flowtally.ingest.correction_body import decode_corrections
 from flowtally.ingest.decompress import decompress
 from flowtally.ingest.lookup import Lookup
 from flowtally.ingest.reading_body import decode_readings
+from flowtally.ingest.report_plan import ReportAnswer, plan, stretch_of
 from flowtally.keys.values import Committed
 from flowtally.ledger.database import Ledger
 from flowtally.ledger.pages import ListPage
@@ -88,6 +90,15 @@ class FakeIngest:
 
     async def record(self, sender: str, events: Sequence[UsageEvent]) -> EventsAnswer:
         return self._stored(events, sender)
+
+    async def report(self, account: str, series: str, said: UseSaid) -> ReportAnswer:
+        """Plans as ingest does; `tests/ingest` has one that stores it so that nothing is lost."""
+        stretch = stretch_of(account, series, said)
+        stood = self.usage.said_in(stretch) if stretch else self.usage.said_under(series, account, _keys(said))
+        planned = plan(account, series, said, stood)
+        rows = [msgspec.structs.asdict(one) | {"sequence": 0, "block": 1, "received_at": 0} for one in planned.rows]
+        self.usage.rows = [*self.usage.rows, *rows]
+        return planned.answer
 
     def _stored(self, events: Sequence[UsageEvent], owner: str) -> EventsAnswer:
         new = [event for event in events if (event.source, event.id) not in self.seen]
@@ -206,6 +217,10 @@ class FakeIngest:
 
     def close(self) -> None:
         self.open = False
+
+
+def _keys(said: UseSaid) -> list[str]:
+    return [one.key for one in said.figures]
 
 
 def _row(event: PlainEvent, user: str) -> dict[str, Any]:

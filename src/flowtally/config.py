@@ -338,6 +338,13 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             "cannot be undone. Not set: single events are kept for ever."
         ),
     ] = None
+    pull_providers: Annotated[
+        bool,
+        Meta(
+            description="Whether providers (accounts at vendors) are asked by the clock. Off: only when somebody checks"
+            " one; what they said before is answered all the same."
+        ),
+    ] = True
     currency: Annotated[
         str,
         Meta(

@@ -40,10 +40,11 @@ from flowtally.host.time_mark import TimeMark
 from flowtally.ledger.database import Ledger
 from flowtally.ledger.installation import read_installation
 from flowtally.ledger.people import credentials
+from flowtally.providers.providers import Providers
 from flowtally.start import Clock, Tell, open_vault, started
 from flowtally.tls import Tls, check_clear, read_tls
 from flowtally.usage.store import UsageStore
-from flowtally.vendors import VENDORS
+from flowtally.vendors import PULLERS, VENDORS
 from flowtally.vendors.describing import describe_dialects
 from flowtally.vendors.serving import enabled, handlers
 from flowtally.web.auth import Doorkeeper
@@ -119,6 +120,17 @@ def open_services(
         closing.callback(care.close)
         care.resume()
         care.begin_daily()
+        report = ingest.report
+        providers = Providers(
+            ledger,
+            vault,
+            lambda account, series, said: asyncio.run(report(account, series, said)),
+            steady,
+            PULLERS,
+        )
+        closing.callback(providers.close)
+        if config.pull_providers:
+            providers.begin()
         doorkeeper = Doorkeeper(ledger, steady)
         closing.callback(doorkeeper.uses.close)
         doorkeeper.uses.begin()
@@ -130,6 +142,7 @@ def open_services(
         metrics.watch("exports", exports.measures)
         metrics.watch("ledger", lambda: ledger_measures(ledger))
         metrics.watch("care", care.measures)
+        metrics.watch("providers", providers.measures)
         shares = Shares(Rule.of(config), metrics.refused)
         metrics.watch("shares", lambda: {**shares.measures(), **lanes.measures()})
         yield Services(
@@ -145,6 +158,7 @@ def open_services(
             auth_pool,
             BodyBudget(config.max_waiting_bytes),
             care,
+            providers,
             FailedAttempts(steady),
             Moments(usage, ledger, steady, mark.keep),
             RequestSlots(config.max_requests),

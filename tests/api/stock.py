@@ -8,6 +8,9 @@ from tests.conftest import NOW
 from tests.filling import Filled
 from tests.usage.blocks import block
 
+from flowtally.core.reported import GrantSaid, SubUserSaid
+from flowtally.ledger.providers import connected, pulls, said
+
 DAY_MS: Final = 86_400_000
 ACCOUNTS: Final = ("acme", "globex")
 
@@ -51,12 +54,31 @@ def stock_account(filled: Filled, account: str) -> dict[str, str]:
     write(filled, f"{of}/users/ida of {account}", method="DELETE")
     for made in write(filled, f"{of}/vouchers", {"amount": 1, "count": 6})["items"][:3]:
         write(filled, f"{of}/vouchers/{made['id']}/revoke")
+    connect(filled, account)
     first = write(filled, f"{of}/periods", method="GET")["items"][0]["id"]
     for day in range(2, 7):
         at, last = NOW + len(filled.usage.rows) * 1_000, filled.usage.published().block
         late = [{"account": one, "time": NOW - (75 - day) * DAY_MS} for one in (account, "third")]
         filled.usage.append(block(last + (1 if day % 2 else 10**12), *late, received_at=at))
-    return {"account": account, "user": f"fay of {account}", "period": first}
+    return {"account": account, "user": f"fay of {account}", "period": first, "provider": f"thor-{account}"}
+
+
+def connect(filled: Filled, account: str) -> None:
+    """Providers, one of them removed; and what a vendor listed of the first, in part no more."""
+    for name in ("thor", "odin", "freya", "loki"):
+        asked = {"name": f"{name}-{account}", "vendor": "whitepages", "secrets": {"key": "aaaa-bbbb"}}
+        write(filled, f"/v1/accounts/{account}/providers", asked)
+    write(filled, f"/v1/accounts/{account}/providers/loki-{account}", method="DELETE")
+    at = filled.clock.at
+    with filled.client.app.state.services.ledger.begin() as tx:
+        provider = connected.read_provider(tx, f"thor-{account}")
+        for least in (0, 1):
+            numbers = range(least, 5)
+            grants = [GrantSaid(str(n), "", "order", "bytes", 9, n, None, None, "active") for n in numbers]
+            said.put_grants(tx, provider, grants, {}, now=at)
+            said.put_sub_users(tx, provider, [SubUserSaid(f"user{n}", True) for n in numbers], now=at)
+        for _ in range(4):
+            pulls.end_pull(tx, provider, "late", began_at=at, next_at=at, now=at)
 
 
 def write(filled: Filled, path: str, body: Any = None, method: str = "POST") -> Any:

@@ -53,6 +53,10 @@ ASKED: Final[dict[str, list[dict[str, str]]]] = {
     "/v1/accounts/{account}/users/{user}/allocations": [{}],
     "/v1/accounts/{account}/vouchers": [{}, {"status": "unused"}, {"status": "revoked"}, {"code": "A" * 16}],
     "/v1/accounts/{account}/wallet/entries": [{}, {"reference": ""}],
+    "/v1/accounts/{account}/providers": [{}, {"removed": "true"}],
+    "/v1/accounts/{account}/providers/{provider}/grants": [{}, {"gone": "true"}],
+    "/v1/accounts/{account}/providers/{provider}/pulls": [{}],
+    "/v1/accounts/{account}/providers/{provider}/sub-users": [{}, {"gone": "true"}],
     "/v1/accounts/{account}/purchases": [{}],
     "/v1/accounts/{account}/check-ins": [{}],
     "/v1/accounts/{account}/credentials": [{}],
@@ -62,6 +66,7 @@ ASKED: Final[dict[str, list[dict[str, str]]]] = {
     "/v1/accounts/{account}/users/{user}/whitelist": [{}, {"pool": "traffic"}],
     "/v1/credentials": [{}],
     "/v1/plans": [{}, {"retired": "true"}],
+    "/v1/providers": [{}, {"removed": "true"}],
     "/v1/senders": [{}, {"account": "acme"}, {"account": "globex"}],
     SOURCES: [{}, {"sender": "snd_1"}, {"sender": "snd_2"}],
     "/v1/audit": [

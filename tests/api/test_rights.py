@@ -48,8 +48,20 @@ GET /v1/accounts/{account}/periods                                       .amA
 POST /v1/accounts/{account}/periods                                      ...A
 GET /v1/accounts/{account}/periods/open                                  .amA
 GET /v1/accounts/{account}/periods/{period}                              .amA
+GET /v1/accounts/{account}/providers                                     .amA
+POST /v1/accounts/{account}/providers                                    ..mA
+DELETE /v1/accounts/{account}/providers/{provider}                       ..mA
+GET /v1/accounts/{account}/providers/{provider}                          .amA
+PATCH /v1/accounts/{account}/providers/{provider}                        ..mA
+GET /v1/accounts/{account}/providers/{provider}/balance                  .amA
+POST /v1/accounts/{account}/providers/{provider}/check                   ..mA
+GET /v1/accounts/{account}/providers/{provider}/grants                   .amA
+POST /v1/accounts/{account}/providers/{provider}/pull                    ..mA
+GET /v1/accounts/{account}/providers/{provider}/pulls                    .amA
 GET /v1/accounts/{account}/providers/{provider}/rules                    .amA
 PUT /v1/accounts/{account}/providers/{provider}/rules                    ..mA
+GET /v1/accounts/{account}/providers/{provider}/stretches                .amA
+GET /v1/accounts/{account}/providers/{provider}/sub-users                .amA
 GET /v1/accounts/{account}/purchases                                     .amA
 POST /v1/accounts/{account}/purchases                                    ..mA
 GET /v1/accounts/{account}/purchases/{purchase}                          .amA
@@ -116,6 +128,8 @@ GET /v1/pools                                                            .amA
 PUT /v1/pools/{pool}                                                     ...A
 GET /v1/products                                                         .amA
 PUT /v1/products/{product}                                               ...A
+GET /v1/providers                                                        ...A
+GET /v1/providers/{provider}                                             .amA
 POST /v1/radius/accounting                                               i..A
 POST /v1/readings                                                        i..A
 GET /v1/retention                                                        ...A
@@ -127,6 +141,7 @@ GET /v1/sources                                                          i..A
 POST /v1/sources/hand-over                                               ...A
 POST /v1/sources/overlaps                                                i..A
 GET /v1/usage                                                            ...A
+GET /v1/vendors                                                          .amA
 GET /v1/verify                                                           ...A
 POST /v1/verify                                                          ...A
 """

@@ -17,7 +17,6 @@ from tests.vendors.asking import Shown, issue
 from tests.vendors.tongues import ROUTES, TONGUES
 
 import flowtally.api.application  # noqa: F401  (declares the operations)
-from flowtally.ledger.providers import connected
 from flowtally.vendors.base import Dialect, Route
 from flowtally.web.operation import OPERATIONS
 
@@ -56,6 +55,10 @@ BODIES: dict[str, Body] = {
     "POST /v1/accounts/{account}/erase": None,
     "POST /v1/accounts/{account}/periods": {"from": "2026-02-01", "to": "2026-03-01"},
     "PUT /v1/accounts/{account}/providers/{provider}/rules": {"settle_days": 5},
+    "POST /v1/accounts/{account}/providers": {"name": "odin", "vendor": "whitepages", "secrets": {"key": "aaaa"}},
+    "PATCH /v1/accounts/{account}/providers/{provider}": {"paused": True},
+    "POST /v1/accounts/{account}/providers/{provider}/pull": None,
+    "DELETE /v1/accounts/{account}/providers/{provider}": None,
     "POST /v1/accounts/{account}/purchases": {"plan": "small"},
     "POST /v1/accounts/{account}/users": {"name": "new"},
     "PATCH /v1/accounts/{account}/users/{user}": {"product": "mobile"},
@@ -96,8 +99,8 @@ def make_world(make_client: Callable[..., Client]) -> Callable[[Status], World]:
         world.post("/v1/plans", {"id": "small", "name": "Small", "amount": 5, "price_micros": 5})
         for path in ("/v1/accounts/acme/whitelist", f"/v1/accounts/acme/users/{user}/whitelist"):
             client.put(f"{path}/traffic/192.0.2.1", json={})
-        with client.app.state.services.ledger.begin() as tx:
-            connected.add_provider(tx, "acme", "thor", "thordata", secrets={}, settings={}, since=0, now=1)
+        thor = {"name": "thor", "vendor": "whitepages", "secrets": {"key": "aaaa"}}
+        world.post("/v1/accounts/acme/providers", thor)
         credential = world.post("/v1/accounts/acme/credentials", {"scope": "account"})["id"]
         names = {"grant": made["id"], "user": user, "allocation": allocation, "credential": credential}
         names |= {"voucher": mine[0]["id"], "mine": mine[1]["code"], "cdk": mine[2]["code"], "theirs": theirs["code"]}

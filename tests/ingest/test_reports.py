@@ -249,33 +249,6 @@ def test_a_day_that_has_not_begun_here_is_taken_as_the_vendor_dates_it(light: Se
     assert light.report(said(figure(tomorrow), days=(tomorrow, tomorrow + 1))).new == 1
 
 
-def test_keys_that_are_made_from_the_rows_know_what_was_said(services: Services) -> None:
-    services.report(said(figure(1, "bob", 7), figure(2, "eve", 5)))
-    services.report(said(figure(1, "bob", 6), figure(2, "eve", 5)))
-    services.crash()
-    for file in services.data.glob("keys.db*"):
-        file.unlink()
-    services.open(rebuild_keys=True)
-    services.close()
-    services.open()
-    assert services.report(said(figure(1, "bob", 6), figure(2, "eve", 5))) == ReportAnswer(same=2)
-    assert services.report(said(figure(1, "bob", 8))) == ReportAnswer(changed=1, gone=1)
-    assert added_up(rows_of(services)) == {(key(1), "bytes"): 8}
-    with pytest.raises(SourceNotYours):
-        services.send(*named("a", source="provider:thor"))
-    services.whole()
-
-
-def test_keys_hold_no_name_of_a_sub_user(light: Services) -> None:
-    """They stay after an erasure."""
-    light.report(said(figure(1, "carol@example.com", 7)))
-    light.report(said())
-    light.close()
-    files = list(light.data.glob("keys.db*"))
-    assert files
-    assert all(b"carol" not in file.read_bytes() for file in files)
-
-
 def test_two_accounts_do_not_meet_under_one_key(light: Services) -> None:
     """A name is one account's; should it ever be another's, nothing of the one is the other's."""
     light.report(said(figure(1, "bob", 7)))

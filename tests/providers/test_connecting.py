@@ -5,8 +5,6 @@ from __future__ import annotations
 import socket
 import ssl
 import threading
-from collections.abc import Iterator
-from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -125,35 +123,20 @@ def test_a_name_that_is_looked_up_for_ever_ends_with_the_server() -> None:
         over.set()
 
 
-@pytest.fixture
-def full() -> Iterator[Place]:
-    """Where a backlog is full: a connection is neither taken nor refused."""
-    with ExitStack() as opened:
-        server = opened.enter_context(socket.socket())
-        server.bind(("127.0.0.1", 0))
-        server.listen(0)
-        for _ in range(3):
-            waiting = opened.enter_context(socket.socket())
-            waiting.setblocking(False)
-            waiting.connect_ex(server.getsockname())
-        yield socket.AF_INET, server.getsockname()
-
-
-def test_a_server_that_takes_no_connection_is_not_waited_for(full: Place) -> None:
-    bounds = Bounds(connect_s=0.1)
-    with (
-        client_of("http://vendor.example", bounds=bounds, look_up=lambda host, port: [full]) as ask,
-        pytest.raises(Failed, match="ConnectTimeout"),
-    ):
-        ask("GET", "/x")
-
-
-def test_an_address_that_says_nothing_leaves_time_for_the_next(full: Place) -> None:
-    with Stub(ok()) as stub:
-        there = (socket.AF_INET, ("127.0.0.1", stub.port))
-        bounds = Bounds(connect_s=1)
-        with client_of("http://vendor.example", bounds=bounds, look_up=lambda host, port: [full, full, there]) as ask:
-            assert ask("GET", "/x").status == 200
+def test_a_server_that_takes_no_connection_is_not_waited_for() -> None:
+    """Its backlog is full: a connection is neither taken nor refused."""
+    with socket.socket() as full:
+        full.bind(("127.0.0.1", 0))
+        full.listen(0)
+        waiting = [socket.socket() for _ in range(3)]
+        for one in waiting:
+            one.setblocking(False)
+            one.connect_ex(full.getsockname())
+        url = f"http://127.0.0.1:{full.getsockname()[1]}"
+        with client_of(url, bounds=Bounds(connect_s=0.1)) as ask, pytest.raises(Failed, match="ConnectTimeout"):
+            ask("GET", "/x")
+        for one in waiting:
+            one.close()
 
 
 # -- TLS --------------------------------------------------------------------------------------------------------------

@@ -32,6 +32,7 @@ from flowtally.api import (
     periods,
     plans,
     pools,
+    providers,
     purchases,
     radius,
     readings,
@@ -66,6 +67,7 @@ MODULES = (
     reconciliation,
     *(accounts, users, passwords, erasures, allocations, whitelist),
     *(grants, wallet, plans, purchases, vouchers, check_ins, credentials, senders, pools),
+    *(providers,),
     *(audit, care, retention, health),
 )
 

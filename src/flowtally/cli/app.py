@@ -36,6 +36,7 @@ from flowtally.cli import (
     period,
     plan,
     pool,
+    provider,
     purchase,
     reconcile,
     retention,
@@ -117,7 +118,7 @@ app.command("purchase", epilog=purchase.EXAMPLES)(purchase.purchase)
 app.command("export", epilog=export.EXAMPLES)(export.export)
 for noun in (
     *(agent.commands, account.commands, period.commands, grant.commands, key.commands, user.commands, pool.commands),
-    *(sender.commands, source.commands),
+    *(sender.commands, source.commands, provider.commands),
     *(voucher.commands, correction.commands, held.commands, wallet.commands, plan.commands, whitelist.commands),
 ):
     app.add_typer(noun)

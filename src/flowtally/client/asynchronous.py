@@ -209,6 +209,23 @@ class AsyncClient:
     sender = _ask(calls.sender)
     rename_sender = _ask(calls.rename_sender)
 
+    # ── providers: accounts at vendors, and what they say
+
+    vendors = _ask(calls.vendors)
+    add_provider = _ask(calls.add_provider)
+    providers = _list(calls.providers)
+    find_provider = _ask(calls.find_provider)
+    provider = _ask(calls.provider)
+    change_provider = _ask(calls.change_provider)
+    remove_provider = _ask(calls.remove_provider)
+    pull_provider = _ask(calls.pull_provider)
+    check_provider = _ask(calls.check_provider)
+    provider_pulls = _list(calls.provider_pulls)
+    provider_balance = _ask(calls.provider_balance)
+    provider_grants = _list(calls.provider_grants)
+    provider_sub_users = _list(calls.provider_sub_users)
+    provider_stretches = _ask(calls.provider_stretches)
+
     # ── pools and products
 
     pools = _list(calls.pools)

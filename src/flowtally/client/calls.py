@@ -673,6 +673,82 @@ def rename_sender(id: str, name: str) -> ClientCall[p.SenderAnswer]:
     return write("PATCH", f"/v1/senders/{segment(id)}", p.SenderAnswer, p.SenderChange(name))
 
 
+# ── providers: accounts at vendors, and what they say
+
+
+def vendors() -> ClientCall[list[p.VendorInfo]]:
+    """Vendors whose accounts can be connected, and what each must be told."""
+    return read("/v1/vendors", list[p.VendorInfo])
+
+
+def add_provider(account: str, request: p.ProviderRequest, *, once: str | None = None) -> ClientCall[p.ProviderAnswer]:
+    """It is asked at once; `check_provider` tells what its secrets can see."""
+    return write("POST", _providers(account), p.ProviderAnswer, request, once=once)
+
+
+def providers(account: str | None = None, *, removed: bool = False) -> Listing[p.ProviderAnswer]:
+    """Of an account, or (None) of all."""
+    path = "/v1/providers" if account is None else _providers(account)
+    return Listing(path, Page[p.ProviderAnswer], {"removed": "true"} if removed else {})
+
+
+def find_provider(name: str) -> ClientCall[p.ProviderAnswer]:
+    """The provider of this name, whichever account it belongs to."""
+    return read(f"/v1/providers/{segment(name)}", p.ProviderAnswer)
+
+
+def provider(account: str, name: str) -> ClientCall[p.ProviderAnswer]:
+    return read(_provider(account, name), p.ProviderAnswer)
+
+
+def change_provider(account: str, name: str, change: p.ProviderChange) -> ClientCall[p.ProviderAnswer]:
+    """What is given; with other secrets, settings or address it is asked at once."""
+    return write("PATCH", _provider(account, name), p.ProviderAnswer, change)
+
+
+def remove_provider(account: str, name: str) -> ClientCall[p.ProviderAnswer]:
+    """Its secrets are destroyed; what it said stays, and its name is nobody else's."""
+    return write("DELETE", _provider(account, name), p.ProviderAnswer)
+
+
+def pull_provider(account: str, name: str) -> ClientCall[p.ProviderAnswer]:
+    """It has the next turn; `tried_at` of `provider` tells when that is done."""
+    return write("POST", f"{_provider(account, name)}/pull", p.ProviderAnswer)
+
+
+def check_provider(account: str, name: str) -> ClientCall[p.ProviderCheckAnswer]:
+    """A test call to the vendor, now. It takes as long as the vendor takes."""
+    return write("POST", f"{_provider(account, name)}/check", p.ProviderCheckAnswer)
+
+
+def provider_pulls(account: str, name: str) -> Listing[p.PullAnswer]:
+    """The last ones, in the order they ended."""
+    return Listing(f"{_provider(account, name)}/pulls", Page[p.PullAnswer])
+
+
+def provider_balance(account: str, name: str) -> ClientCall[p.ProviderBalanceAnswer]:
+    """What the vendor says is left, and when it runs out."""
+    return read(f"{_provider(account, name)}/balance", p.ProviderBalanceAnswer)
+
+
+def provider_grants(account: str, name: str, *, gone: bool = False) -> Listing[p.VendorGrant]:
+    """Grants as the vendor lists them; `gone`: also those it lists no more."""
+    return Listing(f"{_provider(account, name)}/grants", Page[p.VendorGrant], {"gone": "true"} if gone else {})
+
+
+def provider_sub_users(account: str, name: str, *, gone: bool = False) -> Listing[p.VendorSubUser]:
+    """Sub-users as the vendor lists them; `gone`: also those it lists no more."""
+    return Listing(f"{_provider(account, name)}/sub-users", Page[p.VendorSubUser], {"gone": "true"} if gone else {})
+
+
+def provider_stretches(
+    account: str, name: str, *, start: str | None = None, end: str | None = None
+) -> ClientCall[p.ProviderStretchesAnswer]:
+    """Of which stretches the vendor told the usage: of all others nothing is known."""
+    query = _given(**{"from": start, "to": end})
+    return read(f"{_provider(account, name)}/stretches", p.ProviderStretchesAnswer, query)
+
+
 # ── pools and products
 
 
@@ -733,6 +809,14 @@ def doctor() -> ClientCall[p.DoctorAnswer]:
 
 
 # ── words of the API
+
+
+def _providers(account: str) -> str:
+    return f"/v1/accounts/{segment(account)}/providers"
+
+
+def _provider(account: str, name: str) -> str:
+    return f"{_providers(account)}/{segment(name)}"
 
 
 def _user(account: str, user: str) -> str:

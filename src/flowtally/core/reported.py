@@ -21,7 +21,7 @@ from flowtally.core.errors import UnknownZone
 from flowtally.core.events import MAX_NAME_CHARS, MAX_QUANTITY, METERED
 from flowtally.core.texts import text_fault
 from flowtally.core.times import DAY_MS, HOUR_MS, LAST_INSTANT, MINUTE_MS
-from flowtally.core.words import Unit
+from flowtally.core.words import Owned, Unit
 
 Grain = Literal[
     "hour", "day", "pull"
@@ -60,8 +60,7 @@ class FigureSaid(msgspec.Struct, frozen=True):
 
 
 class UseSaid(msgspec.Struct, frozen=True):
-    """What a vendor says of one stretch of time: all its figures there. What has no figure it says was nothing: of this
-    grain and quantity. Who tells another grain than before says of the old one, too, that there is nothing.
+    """What a vendor says of one stretch of time: all its figures there. What has no figure it says was nothing.
 
     grain, zone: The spans it tells, and the calendar they are cut by: an IANA name or an offset such as `+08:00`.
     starts_at, ends_at: The stretch, whole spans, the end excluded. Of `pull`: since the look before this one up to
@@ -89,7 +88,7 @@ class BalanceSaid(msgspec.Struct, frozen=True):
     same, where the vendor tells them. `expires_at`: when the first of it ends. `label`: which of its balances."""
 
     label: str
-    quantity: Literal["bytes", "requests", "money"]
+    quantity: Owned
     left: int | None
     used: int | None = None
     total: int | None = None

@@ -32,5 +32,6 @@ RefuseOrAllow = Literal["refuse", "allow"]  # what follows where something may b
 ForwardedHeader = Literal["x-forwarded-for", "forwarded"]  # in which header proxies tell whose request it is
 MetricKind = Literal["counter", "gauge"]
 Method = Literal["GET", "POST", "PATCH", "PUT", "DELETE"]  # of an HTTP request that is served
+Owned = Literal["bytes", "requests", "money"]  # what a vendor may say is left
 PullOutcome = Literal["ok", "late", "denied", "changed_shape"]  # what asking a vendor came to
 ProviderState = Literal["new", "ok", "late", "denied", "changed_shape", "removed"]

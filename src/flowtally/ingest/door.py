@@ -44,7 +44,6 @@ from flowtally.ingest.prepare import Prepared, prepare_rows, slim
 from flowtally.ingest.queue import WaitingQueue
 from flowtally.ingest.reading_body import UnreadableReading, decode_readings, times_of
 from flowtally.ingest.report_plan import ReportAnswer, plan, source_of, stretch_of
-from flowtally.ingest.rows import batch_of
 from flowtally.ingest.settings import IngestSettings, journal_path
 from flowtally.ingest.submission import (
     NAMES,
@@ -342,8 +341,7 @@ class Ingest:
         else:
             stood = self._usage.said_in(stretch)
         planned = plan(account, series, said, stood)
-        batch = batch_of(planned.rows) if planned.rows else None
-        return Reporting(source_of(series), account, planned, batch, block, len(planned.rows) * OWN_EVENT_BYTES)
+        return Reporting(source_of(series), account, planned, block, len(planned.rows) * OWN_EVENT_BYTES)
 
     async def _answered(self, waiting: Correcting | ReadingsSubmission | Reporting) -> Any:
         waiting.loop = asyncio.get_running_loop()

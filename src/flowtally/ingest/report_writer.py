@@ -1,8 +1,7 @@
 """What a provider says as a block of its own, on the committer's thread: claimed, written, answered.
 
-It was planned and encoded on the thread of whoever said it, for that reads rows, and there may be 100,000. Whether
-these are all that the series has is known from memory here; where they are not, nothing is written and it is planned
-again (`Again`).
+It was planned on the thread of whoever said it, for that reads rows. Whether these are all that the series has is known
+from memory here; where they are not, nothing is written and it is planned again (`Again`).
 """
 
 from __future__ import annotations
@@ -16,6 +15,7 @@ from flowtally.ingest.block import Sorted
 from flowtally.ingest.name_resolver import NameResolver
 from flowtally.ingest.recent_corrections import RecentCorrections
 from flowtally.ingest.report_plan import ReportAnswer
+from flowtally.ingest.rows import batch_of
 from flowtally.ingest.sources import Sources
 from flowtally.ingest.submission import Again, Reporting
 from flowtally.keys.key_bytes import key_of
@@ -58,7 +58,7 @@ class ReportWriter:
             claimed = self._keys.claim(claims, block)
             assert claimed == len(rows), "no other row of the series was committed since these were planned"
             written.append(block)
-            return sorted_, asked.batch
+            return sorted_, batch_of(rows)
 
         self._carry_out(work, sorted_)
         self._said.add(written[-1], [asked.source])

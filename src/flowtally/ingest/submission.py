@@ -102,15 +102,14 @@ class Correcting(_OfWriter, msgspec.Struct, gc=True, eq=False):
 
 
 class Reporting(msgspec.Struct, gc=True, eq=False):
-    """What a provider of an account says: a block of its own, planned on all rows of blocks up to `block`, and encoded
-    (`batch`, None where there is no row). It takes turns of its own, and nobody of the account waits for it."""
+    """What a provider of an account says: a block of its own, planned on all rows of blocks up to `block`. It takes
+    turns of its own, and nobody of the account waits for it."""
 
     alone: ClassVar[bool] = True
     account: ClassVar[str | None] = None
     source: str
     account_said: str
     plan: ReportPlan
-    batch: Any
     block: int
     size: int
     loop: AbstractEventLoop | None = None

@@ -76,11 +76,6 @@ class Waiting:
     def until(self, timeout_s: float | None) -> float:
         return self._ends_at if timeout_s is None else min(self._ends_at, self._clock() + timeout_s)
 
-    def share(self, until: float, parts: int) -> float:
-        """Until when the first of so many may take that are tried one after another."""
-        now = self._clock()
-        return now + (until - now) / parts
-
     def slice_s(self, until: float) -> float:
         """How long to wait now. TimeoutError where the time is over, ServerStops where nothing is worth it."""
         if self._stop.is_set():
@@ -131,11 +126,9 @@ class Connecting(httpcore.NetworkBackend):
         until = self._waiting.until(timeout)
         with _Told(httpcore.ConnectTimeout, httpcore.ConnectError):
             places = self._allowed(host, self._find(host, port, until))
-            for number, place in enumerate(places[:-1]):
+            for place in places[:-1]:
                 try:
-                    return _Stream(
-                        self._connect(place, self._waiting.share(until, len(places) - number)), self._waiting
-                    )
+                    return _Stream(self._connect(place, until), self._waiting)
                 except OSError:
                     continue  # the next one may be there
             return _Stream(self._connect(places[-1], until), self._waiting)

@@ -101,12 +101,14 @@ class AskVendor(Protocol):
 
 
 class ProviderSetting(msgspec.Struct, frozen=True):
-    """One thing that is said when a provider is added. `default` None: it must be given. `choices`: one of these."""
+    """One thing that is said when a provider is added. `default` None: it must be given. `choices`: one of these.
+    `fixed`: it stays as it was said first, because with another one the same use would stand under two keys."""
 
     name: str
     meaning: str
     default: str | None = None
     choices: tuple[str, ...] = ()
+    fixed: bool = False
 
 
 class Pace(msgspec.Struct, frozen=True):

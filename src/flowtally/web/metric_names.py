@@ -7,11 +7,11 @@ owns the numbers. A name ends in its unit; what only grows is a counter and ends
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final
+from typing import Final, get_args
 
 import msgspec
 
-from flowtally.core.words import MetricKind
+from flowtally.core.words import MetricKind, ProviderState, PullOutcome
 
 
 class Figure(msgspec.Struct, frozen=True):
@@ -94,6 +94,22 @@ FIGURES: Final[Mapping[str, Mapping[str, Figure]]] = {
         "read_seconds": Figure(
             "flowtally_ledger_read_seconds", "Time that one small question to the ledger took just now."
         ),
+    },
+    "providers": {
+        "up": Figure("flowtally_providers_up", "1 if the figures about providers could be read, else 0."),
+        **{
+            f"state_{state}": Figure(
+                "flowtally_providers", "Providers, by what the last pull came to.", {"state": state}
+            )
+            for state in get_args(ProviderState)
+            if state != "removed"
+        },
+        **{
+            f"pulls_{outcome}": Figure(
+                "flowtally_provider_pulls_total", "Pulls since the start, by what they came to.", {"outcome": outcome}
+            )
+            for outcome in get_args(PullOutcome)
+        },
     },
     "shares": {
         "up": Figure("flowtally_shares_up", "1 if the figures about fair shares could be read, else 0."),

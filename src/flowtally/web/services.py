@@ -16,6 +16,8 @@ from flowtally.config import Config
 from flowtally.core.clock import SteadyClock
 from flowtally.core.corrections import Correction
 from flowtally.core.events import UsageEvent
+from flowtally.core.reported import UseSaid
+from flowtally.ingest.report_plan import ReportAnswer
 from flowtally.keys.store import Keys
 from flowtally.ledger.database import Ledger
 from flowtally.ledger.pages import ListPage
@@ -35,6 +37,7 @@ from flowtally.protocol import (
     SourceAnswer,
     SourceDetail,
 )
+from flowtally.providers.providers import Providers
 from flowtally.usage.flusher import Flusher
 from flowtally.usage.store import UsageStore
 from flowtally.web.auth import Doorkeeper
@@ -78,6 +81,8 @@ class EventsDoor(Protocol):
     ) -> EventsAnswer: ...
 
     async def record(self, sender: str, events: Sequence[UsageEvent]) -> EventsAnswer: ...
+
+    async def report(self, account: str, series: str, said: UseSaid) -> ReportAnswer: ...
 
     async def correct(
         self,
@@ -164,6 +169,7 @@ class Services(msgspec.Struct, frozen=True):
     auth_pool: ThreadPoolExecutor  # of its own: however long readers keep `lanes`, writers get in
     bodies: BodyBudget
     care: Care
+    providers: Providers
     failed_attempts: FailedAttempts
     moments: Moments
     request_slots: RequestSlots

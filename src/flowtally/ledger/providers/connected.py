@@ -8,7 +8,7 @@ settings and secrets a vendor wants is its puller's to say, and what the rules o
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, get_args
 
 import msgspec
 from msgspec.structs import replace
@@ -238,6 +238,13 @@ def next_due(tx: Connection) -> int | None:
     """When the next one is to be asked."""
     found: int | None = tx.execute(select(func.min(providers.c.next_at)).where(_asked())).scalar_one()
     return found
+
+
+def count_states(tx: Connection) -> dict[str, int]:
+    """How many there are in each state, those that were removed left out."""
+    live = select(providers.c.state, func.count()).where(providers.c.removed_at.is_(None))
+    counts = {row[0]: int(row[1]) for row in tx.execute(live.group_by(providers.c.state))}
+    return {state: counts.get(state, 0) for state in get_args(ProviderState) if state != "removed"}
 
 
 def _asked() -> ColumnElement[bool]:

@@ -10,12 +10,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import Column, Connection, Table, delete, func, insert, select, update
+from sqlalchemy import Column, Connection, Select, Table, delete, func, insert, select, update
 
 from flowtally.core.errors import TooLarge
 from flowtally.core.reported import BalanceSaid, GrantSaid, SubUserSaid
 from flowtally.core.times import DAY_MS
 from flowtally.ledger import trail
+from flowtally.ledger.pages import DEFAULT_LIMIT, ListPage, read_page
 from flowtally.ledger.people.names import chunks
 from flowtally.ledger.providers.connected import Provider
 from flowtally.ledger.tables import provider_balances, provider_grants, provider_sub_users
@@ -115,14 +116,30 @@ def _grant_row(one: GrantSaid) -> dict[str, Any]:
     return {"said_order": values.pop("order"), "gone_at": None, **values}
 
 
+def list_grants(
+    tx: Connection, provider: Provider, after: str | None = None, limit: int = DEFAULT_LIMIT, *, gone: bool = False
+) -> ListPage[GrantSeen]:
+    """A page of those it lists, in order of id; `gone`: also those it lists no more."""
+    g = provider_grants.c
+    query = _grants(provider.id, gone=gone)
+    return read_page(tx, "provider_grants", query, g.id, _grant_of, (provider.id, gone), after=after, limit=limit)
+
+
 def read_grants(tx: Connection, provider_id: str, *, gone: bool = False) -> list[GrantSeen]:
-    """Those it lists, in order of id; `gone`: also those it lists no more."""
+    """All it lists, in order of id; `gone`: also those it lists no more."""
+    rows = tx.execute(_grants(provider_id, gone=gone).order_by(provider_grants.c.id))
+    return [_grant_of(*row) for row in rows]
+
+
+def _grants(provider_id: str, *, gone: bool) -> Select[Any]:
     g = provider_grants.c
     columns = (g.id, g.said_order, g.kind, g.quantity, g.amount, g.used, g.created_at, g.expires_at, g.standing)
     query = select(*columns, g.raw_created, g.raw_expires, g.baseline, g.first_at, g.gone_at)
-    mine = [g.provider == provider_id, *([] if gone else [g.gone_at.is_(None)])]
-    rows = tx.execute(query.where(*mine).order_by(g.id))
-    return [GrantSeen(GrantSaid(*row[:-3]), *row[-3:]) for row in rows]
+    return query.where(g.provider == provider_id, *([] if gone else [g.gone_at.is_(None)]))
+
+
+def _grant_of(*row: Any) -> GrantSeen:
+    return GrantSeen(GrantSaid(*row[:-3]), *row[-3:])
 
 
 def put_sub_users(tx: Connection, provider: Provider, said: Sequence[SubUserSaid], *, now: int) -> int:
@@ -154,13 +171,29 @@ def _user_row(one: SubUserSaid) -> dict[str, Any]:
     return {"enabled": int(one.enabled), "limit_bytes": one.limit, "used": one.used, "gone_at": None}
 
 
+def list_sub_users(
+    tx: Connection, provider: Provider, after: str | None = None, limit: int = DEFAULT_LIMIT, *, gone: bool = False
+) -> ListPage[SubUserSeen]:
+    """A page of those it lists, in order of name; `gone`: also those it lists no more."""
+    u = provider_sub_users.c
+    query = _sub_users(provider.id, gone=gone)
+    return read_page(tx, "provider_sub_users", query, u.name, _user_of, (provider.id, gone), after=after, limit=limit)
+
+
 def read_sub_users(tx: Connection, provider_id: str, *, gone: bool = False) -> list[SubUserSeen]:
-    """Those it lists, in order of name; `gone`: also those it lists no more."""
+    """All it lists, in order of name; `gone`: also those it lists no more."""
+    rows = tx.execute(_sub_users(provider_id, gone=gone).order_by(provider_sub_users.c.name))
+    return [_user_of(*row) for row in rows]
+
+
+def _sub_users(provider_id: str, *, gone: bool) -> Select[Any]:
     u = provider_sub_users.c
     query = select(u.name, u.enabled, u.limit_bytes, u.used, u.first_at, u.gone_at)
-    mine = [u.provider == provider_id, *([] if gone else [u.gone_at.is_(None)])]
-    rows = tx.execute(query.where(*mine).order_by(u.name))
-    return [SubUserSeen(SubUserSaid(row[0], bool(row[1]), row[2], row[3]), *row[4:]) for row in rows]
+    return query.where(u.provider == provider_id, *([] if gone else [u.gone_at.is_(None)]))
+
+
+def _user_of(*row: Any) -> SubUserSeen:
+    return SubUserSeen(SubUserSaid(row[0], bool(row[1]), row[2], row[3]), *row[4:])
 
 
 def _let_go(tx: Connection, table: Table, key: Column[str], provider_id: str, gone: Sequence[str], now: int) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import msgspec
 from msgspec.structs import replace
-from sqlalchemy import Connection, delete, insert, select
+from sqlalchemy import Connection, delete, func, insert, select
 
 from flowtally.core.reported import Grain
 from flowtally.ledger import trail
@@ -62,6 +62,13 @@ def told_until(tx: Connection, provider_id: str, since: int) -> int:
             break
         since = ends_at
     return since
+
+
+def last_end(tx: Connection, provider_id: str) -> int | None:
+    """Where the last of them ends; None: nothing was told."""
+    s = provider_stretches.c
+    found: int | None = tx.execute(select(func.max(s.ends_at)).where(s.provider == provider_id)).scalar_one()
+    return found
 
 
 def _joined(stretches: list[Stretch]) -> list[Stretch]:

@@ -157,7 +157,7 @@ PULLER: Final = Puller(
         ProviderSetting("api_token", "The account's token, beside it."),
     ),
     settings=(
-        ProviderSetting("grain", "How finely use is brought.", "day", ("day", "hour")),
+        ProviderSetting("grain", "How finely use is brought.", "day", ("day", "hour"), fixed=True),
         ProviderSetting(
             "sub_accounts",
             "Whether each sub-account is asked for, as only resellers may, or only the account's own package.",

@@ -193,7 +193,7 @@ PULLER: Final = Puller(
         ProviderSetting("key", "The key beside it, where the account has one; empty: none is sent.", ""),
     ),
     settings=(
-        ProviderSetting("grain", "How finely the use of proxy users is brought.", "day", ("day", "hour")),
+        ProviderSetting("grain", "How finely the use of proxy users is brought.", "day", ("day", "hour"), fixed=True),
         ProviderSetting("timezone", "The IANA zone of its days and hours; its pages name none.", "UTC"),
         ProviderSetting(
             "sub_users",
