@@ -196,13 +196,15 @@ def test_names_are_mapped_by_the_rules_of_the_provider_and_products_are_its_own(
 
 
 def test_the_last_days_may_be_late_and_are_not_disputed(scene: Scene) -> None:
-    """Ten came in after the vendor was asked; a figure that grew by five an hour ago may go on. Older days may not."""
+    """Ten came in after the vendor was asked; a figure that grew by five an hour before may go on. Older days may not,
+    and what is told for the first time has not grown."""
     after = ASKED + HOUR_MS
     for day in (0, 12):
         scene.measure("ann", days(day), 100, received_at=1)
         scene.measure("ann", days(day), 10, received_at=after, block=9)
         scene.bill("ann", days(day), 85, received_at=1)
-        scene.bill("ann", days(day), 5, received_at=ASKED - HOUR_MS, block=5)
+        scene.bill("ann", days(day), 5, received_at=ASKED - HOUR_MS, block=5, kind="correction")
+        scene.bill("ann", days(day), 0, received_at=ASKED - HOUR_MS, block=5)
     scene.usage.rows.append(scene.usage.rows[0] | {"received_at": ASKED, "block": 6, "bytes_up": 0, "bytes_down": 0})
     scene.tell(START, days(13))
     answer = scene.ask(start="2026-03-01")
@@ -215,7 +217,10 @@ def test_the_last_days_may_be_late_and_are_not_disputed(scene: Scene) -> None:
 def test_corrections_count_from_the_instant_that_is_asked_for(scene: Scene) -> None:
     scene.measure("ann", START, 100)
     scene.measure("ann", START, -30, kind="correction", received_at=500, block=5)
+    scene.measure("bob", START, 40, received_at=500, block=5)  # late, and no correction
     scene.bill("ann", START, 100)
+    scene.bill("bob", START, 45, received_at=500, block=5)
+    scene.bill("bob", START, -5, received_at=500, block=5, kind="correction")
     scene.tell(START, days(1))
     assert scene.ask().total.unexplained == 30
     answer = scene.ask(corrected_since="1970-01-01T00:00:00.400Z")

@@ -73,6 +73,21 @@ def test_sums_until_a_block_are_what_was_known_then(store: UsageStore) -> None:
     assert store.sums(ALL, Where(after_block=2, until_block=4)) == []
 
 
+def test_changes_alone_are_corrections_and_adjustments_of_the_blocks_that_are_asked_for(store: UsageStore) -> None:
+    store.append(block(2, {"time": 1, "bytes_up": 1}, {"time": 1, "bytes_up": 10, "kind": "correction"}))
+    store.append(
+        block(
+            5,
+            {"time": 1, "bytes_up": 100},
+            {"time": 2, "bytes_up": -3, "kind": "correction", "user": "ann"},
+            {"time": 2, "bytes_up": 1000, "kind": "adjustment", "requests": 0},
+        )
+    )
+    changed = [Sum(0, ("",), 1000, 0, 0), Sum(0, ("ann",), -3, 0, 1)]
+    assert store.sums(ALL, Where(after_block=2, changes_only=True), ("user",)) == changed
+    assert store.sums(ALL, Where(until_block=4, changes_only=True)) == [Sum(0, (), 10, 0, 1)]
+
+
 def test_commits_are_found_by_block_and_by_instant(store: UsageStore) -> None:
     assert store.last_commit() == store.first_commit() == Commit(0, 0)
     store.append(block(2, {}, received_at=1_700_000_000_000))

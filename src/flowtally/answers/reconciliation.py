@@ -8,8 +8,8 @@ claimed. What came in lately is asked of the days that may still move. Leaves th
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from itertools import pairwise
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import groupby, pairwise
 from typing import Final, Protocol
 
 import msgspec
@@ -122,25 +122,47 @@ def _find_cut(asking: _Asking, told: _Told, sides: BothSides, names: MatchedName
 def _with_evidence(
     asking: _Asking, told: _Told, sides: BothSides, ids: _Ids, own: Sequence[int], since: int | None
 ) -> BothSides:
-    """What came lately to the days that may still move, and to the others since the instant that was asked for.
-    `own`: the edges that ours are measured by."""
+    """What came lately to the days that may still move, and what was corrected in the others since the instant that was
+    asked for. `own`: the edges that ours are measured by."""
     asked_at = max((at for at in told.asked_at if at is not None), default=0)
-    settled = sides.settled
-    first = settled.index(False) if False in settled else len(settled)
-    found: dict[str, Table] = {}
-    if first < len(settled):
-        before, spans = (0,) * first, slice(first, None)
-        arrived = ids.by_name(asking.measured(own[spans], after=asking.block_at(asked_at)))
-        moved = asking.billed(told.edges[spans], after=asking.block_at(asked_at - LATELY_MS))[0]
-        found["arrived"] = {name: (*before, *column) for name, column in arrived.items()}
-        found["moved"] = {name: (*before, *column) for name, column in moved.items()}
+    spans, settled = sides.spans, sides.settled
+    first = settled.index(False) if False in settled else spans
+    evidence = _Evidence(spans)
+    if first < spans:
+        arrived = ids.by_name(asking.measured(own[first:], after=asking.block_at(asked_at)))
+        evidence.add("arrived", first, arrived)
+    for start, end, moving_since in _moving(told.edges, first, asked_at):
+        block = asking.block_at(moving_since)
+        evidence.add("moved", start, asking.billed(told.edges[start : end + 1], block, changes_only=True)[0])
     if since is not None and first > 0:
-        rest, spans, block = (0,) * (len(settled) - first), slice(0, first + 1), asking.block_at(since)
-        ours = ids.by_name(asking.measured(own[spans], after=block))
-        theirs = asking.billed(told.edges[spans], after=block)[0]
-        found["corrected_measured"] = {name: (*column, *rest) for name, column in ours.items()}
-        found["corrected_billed"] = {name: (*column, *rest) for name, column in theirs.items()}
-    return msgspec.structs.replace(sides, **found)
+        block = asking.block_at(since)
+        ours = ids.by_name(asking.measured(own[: first + 1], block, changes_only=True))
+        evidence.add("corrected_measured", 0, ours)
+        evidence.add("corrected_billed", 0, asking.billed(told.edges[: first + 1], block, changes_only=True)[0])
+    return msgspec.structs.replace(sides, **evidence.tables)
+
+
+def _moving(edges: Sequence[int], first: int, asked_at: int) -> Iterator[tuple[int, int, int]]:
+    """Spans from `first` on, and since when what was changed in them counts as moving: lately, and not before the span
+    had ended, for until then it only grew. The end of the spans is excluded."""
+    for since, group in groupby(range(first, len(edges) - 1), lambda span: max(asked_at - LATELY_MS, edges[span + 1])):
+        together = list(group)
+        if since < asked_at:
+            yield together[0], together[-1] + 1, since
+
+
+class _Evidence:
+    """Tables over all spans, of what was asked of some of them."""
+
+    def __init__(self, spans: int) -> None:
+        self._spans = spans
+        self.tables: dict[str, dict[str, list[int]]] = {}
+
+    def add(self, what: str, first: int, table: Table) -> None:
+        found = self.tables.setdefault(what, {})
+        for name, column in table.items():
+            whole = found.setdefault(name, [0] * self._spans)
+            whole[first : first + len(column)] = column
 
 
 class _Told:
@@ -229,14 +251,19 @@ class _Asking:
         """The last block that had come by then."""
         return self._usage.last_commit(at=at).block
 
-    def measured(self, edges: Sequence[int], after: int | None = None) -> dict[str, list[int]]:
+    def measured(
+        self, edges: Sequence[int], after: int | None = None, *, changes_only: bool = False
+    ) -> dict[str, list[int]]:
         """By user id. `after`: only what came in later blocks."""
-        where = msgspec.structs.replace(self._measured, after_block=after)
+        where = msgspec.structs.replace(self._measured, after_block=after, changes_only=changes_only)
         return self._table(self._usage.sums(edges, where, ("user",)), len(edges) - 1)
 
-    def billed(self, edges: Sequence[int], after: int | None = None) -> tuple[dict[str, list[int]], int]:
+    def billed(
+        self, edges: Sequence[int], after: int | None = None, *, changes_only: bool = False
+    ) -> tuple[dict[str, list[int]], int]:
         """By the vendor's names, and of how many products. What it tells in requests alone is compared in requests."""
-        sums = self._usage.sums(edges, msgspec.structs.replace(self._billed, after_block=after), ("user", "product"))
+        where = msgspec.structs.replace(self._billed, after_block=after, changes_only=changes_only)
+        sums = self._usage.sums(edges, where, ("user", "product"))
         if self._asked is None and after is None and sums and not any(one.bytes_down or one.bytes_up for one in sums):
             self.quantity = "requests"
         return self._table(sums, len(edges) - 1), len({one.by[1] for one in sums})

@@ -127,7 +127,8 @@ class Guard:
 
 
 def _of_all_blocks(where: Where) -> Where:
-    return msgspec.structs.replace(where, after_block=None, until_block=None)
+    """A compacted row may stand for rows of several kinds, too."""
+    return msgspec.structs.replace(where, after_block=None, until_block=None, changes_only=False)
 
 
 def _counts_in_part(where: Where) -> str:

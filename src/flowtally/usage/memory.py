@@ -394,6 +394,7 @@ def _counts(row: Mapping[str, Any], where: Where) -> bool:
         and (where.accounts is None or row["account"] in where.accounts)
         and (where.after_block is None or row["block"] > where.after_block)
         and (where.until_block is None or row["block"] <= where.until_block)
+        and not (where.changes_only and _kind(row) == "use")
     )
 
 

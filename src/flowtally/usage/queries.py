@@ -93,6 +93,9 @@ def conditions_of(where: Where, parameters: dict[str, Any]) -> list[str]:
     if where.until_block is not None:
         parameters["until_block"] = where.until_block
         conditions.append("block <= {until_block:UInt64}")
+    if where.changes_only:
+        assert bounds_blocks(where), "the projection does not know of what kind a row was"
+        conditions.append("kind != 'use'")
     return conditions
 
 

@@ -46,6 +46,7 @@ class Where(msgspec.Struct, frozen=True):
 
     `accounts`: only these of all. Blocks: only rows with after_block < block <= until_block; None, no bound. A bound
     makes it a question to the rows, because the projection does not know in which block something came.
+    `changes_only`: only corrections and adjustments; it goes with a bound.
     """
 
     series: str = METERED
@@ -57,6 +58,7 @@ class Where(msgspec.Struct, frozen=True):
     accounts: tuple[str, ...] | None = None
     after_block: int | None = None
     until_block: int | None = None
+    changes_only: bool = False
 
 
 class Sum(msgspec.Struct, frozen=True, gc=False):
