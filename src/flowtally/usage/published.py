@@ -9,12 +9,11 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Final
 
 import msgspec
-import pyarrow as pa
-import pyarrow.compute as pc
 
+from flowtally.usage.few_rows import texts_of
 from flowtally.usage.values import Block, Commit, Where
 
 REMEMBERED_BLOCKS: Final = 256
@@ -59,7 +58,9 @@ class Publishing:
 
     def publish(self, commit: Commit) -> None:
         known = self._announced
-        if known is None or all(number != commit.block for number, _ in known.blocks):
+        if known is None or all(
+            number != commit.block for number, _ in reversed(known.blocks)
+        ):  # nearly always the last
             last = known.blocks[-1][0] if known is not None and known.blocks else 0
             self._announced = Announced(max(commit.block, last))
         self._published = commit
@@ -69,7 +70,7 @@ class Publishing:
         """Call it before the rows are written."""
         known = self._announced
         if known is not None:
-            blocks = (*known.blocks, (block.number, _accounts(block.rows.column("account"))))
+            blocks = (*known.blocks, (block.number, _accounts(block)))
             dropped = blocks[:-REMEMBERED_BLOCKS]
             floor = dropped[-1][0] if dropped else known.floor
             self._announced = Announced(floor, blocks[-REMEMBERED_BLOCKS:])
@@ -87,9 +88,9 @@ class Publishing:
         return not any(until < number <= flushed and _touches(accounts, where) for number, accounts in known.blocks)
 
 
-def _accounts(column: Any) -> frozenset[str] | None:
-    found = column.dictionary if pa.types.is_dictionary(column.type) else pc.unique(column)
-    return frozenset(found.to_pylist()) if len(found) <= REMEMBERED_ACCOUNTS else None
+def _accounts(block: Block) -> frozenset[str] | None:
+    found = texts_of(block.rows, "account")
+    return frozenset(found) if len(found) <= REMEMBERED_ACCOUNTS else None
 
 
 def _touches(accounts: frozenset[str] | None, where: Where) -> bool:
