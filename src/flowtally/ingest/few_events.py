@@ -7,7 +7,6 @@ Both answer the same questions alike; which one it is depends on how many there 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -36,6 +35,8 @@ class FewEvents:
         self._faults = faults
         self._digests = digests
         self._rows = range(len(columns)) if rows is None else rows
+        self._whole = len(self._rows) == len(columns)
+        self._pairs: tuple[list[Group], Codes] | None = None
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -51,22 +52,24 @@ class FewEvents:
 
     @property
     def times(self) -> Times:
-        return self._times if len(self) == len(self._times) else self._times[list(self._rows)]
+        return self._times if self._whole else self._times[list(self._rows)]
 
     @property
     def sequence(self) -> Numbers:
-        return np.array(self._numbers, dtype=np.uint64)
+        return np.array(self._numbers(), dtype=np.uint64)
 
     @property
     def groups(self) -> list[Group]:
-        return self._pairs[0]
+        return self._users()[0]
 
     @property
     def codes(self) -> Codes:
-        return self._pairs[1]
+        return self._users()[1]
 
     def only(self, rows: Sequence[int]) -> FewEvents:
         """These rows of all, in this order."""
+        if len(rows) == len(self._columns):
+            return self
         return FewEvents(self._columns, self._times, self._faults, self._digests, rows)
 
     def groups_of(self, rows: Sequence[int]) -> list[Group]:
@@ -90,7 +93,7 @@ class FewEvents:
     def batch(self, ids: Sequence[str], codes: Codes, advances: Mapping[str, Advance]) -> FewRows:
         """As the store takes them. `ids`: of users, of which `codes` has one for each row; `advances` say, by source,
         where its mark will be."""
-        count, source, numbers = len(self), self._values("source"), self._numbers
+        count, source, numbers = len(self._rows), self._values("source"), self._numbers()
         fields: dict[str, Sequence[Any]] = {
             "series": [METERED] * count,
             "account": self._values("account"),
@@ -108,43 +111,43 @@ class FewEvents:
             "kind": ["use"] * count,
             "refers_to": [""] * count,
             "key_source": source,
-            "digest": self._of_named(),
+            "digest": self._of_named(numbers),
             "mark": [
                 advances[name].mark if number and name in advances else 0
                 for name, number in zip(source, numbers, strict=True)
             ],
-            "position": self._positions(source, advances),
+            "position": self._positions(source, numbers, advances) if advances else [""] * count,
         }
         return FewRows.of(count, fields)
 
     def _values(self, name: str) -> list[Any]:
         values: list[Any] = getattr(self._columns, name)
-        return values if len(self) == len(values) else [values[row] for row in self._rows]
+        return values if self._whole else [values[row] for row in self._rows]
 
-    @cached_property
     def _numbers(self) -> list[int]:
         """0 where there is none."""
         asked = self._values("sequence")
         return [0] * len(asked) if asked.count(None) == len(asked) else [number_of(one) or 0 for one in asked]
 
-    @cached_property
-    def _pairs(self) -> tuple[list[Group], Codes]:
-        places: dict[tuple[str, str], int] = {}
-        pairs = zip(self._values("account"), self._values("user"), strict=True)
-        codes = [places.setdefault(pair, len(places)) for pair in pairs]
-        return [(account, [user]) for account, user in places], np.array(codes, dtype=np.int32)
+    def _users(self) -> tuple[list[Group], Codes]:
+        if self._pairs is None:
+            places: dict[tuple[str, str], int] = {}
+            pairs = zip(self._values("account"), self._values("user"), strict=True)
+            codes = [places.setdefault(pair, len(places)) for pair in pairs]
+            self._pairs = [(account, [user]) for account, user in places], np.array(codes, dtype=np.int32)
+        return self._pairs
 
-    def _of_named(self) -> list[int]:
+    def _of_named(self, numbers: Sequence[int]) -> list[int]:
         # A numbered event's key is its number; it has no digest.
         if not len(self._digests):
-            return [0] * len(self)
-        digests = self._digests.tolist()
-        return [0 if number else digests[row] for row, number in zip(self._rows, self._numbers, strict=True)]
+            return [0] * len(numbers)
+        digests: list[int] = self._digests.tolist()
+        return [0 if number else digests[row] for row, number in zip(self._rows, numbers, strict=True)]
 
-    def _positions(self, source: Sequence[str], advances: Mapping[str, Advance]) -> list[str]:
+    def _positions(self, source: Sequence[str], numbers: Sequence[int], advances: Mapping[str, Advance]) -> list[str]:
         # Of each source at its last numbered row, as in `event_rows`.
-        found = [""] * len(self)
-        last = {name: row for row, (name, number) in enumerate(zip(source, self._numbers, strict=True)) if number}
+        found = [""] * len(numbers)
+        last = {name: row for row, (name, number) in enumerate(zip(source, numbers, strict=True)) if number}
         for name, row in last.items():
             if name in advances:
                 found[row] = advances[name].position or ""
