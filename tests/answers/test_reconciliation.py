@@ -12,6 +12,7 @@ from tests.engine import chdb_directory, database_url  # noqa: F401
 from tests.usage.blocks import block
 from tests.usage.ways import opened_in_a_way
 
+from flowtally.answers import reconciled
 from flowtally.answers.claim_sheet import claim_csv, claim_text
 from flowtally.answers.moment import latest
 from flowtally.answers.reconciled import show_reconciliation
@@ -341,3 +342,20 @@ def test_the_engine_is_asked_what_the_memory_is_asked(scene: Scene, world: World
     assert answer.total.only_billed == 108
     assert (answer.total.corrected, answer.total.late) == (50, -70)
     assert told == answer
+
+
+def test_of_very_many_disputed_days_of_users_the_largest_are_told_and_how_many_there_are(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reconciled, "MAX_DISPUTED", 2)
+    for day in range(4):
+        scene.bill("eve", days(day), (5, 100, 7, 50)[day])
+    scene.measure("ann", START, 1)
+    scene.tell(START, days(4))
+    answer = scene.ask(start="2026-03-01")
+    assert [(one.start[:10], one.sides.billed) for one in answer.disputed if one.user == "eve"] == [
+        ("2026-03-02", 100),
+        ("2026-03-04", 50),
+    ]
+    assert answer.disputed_in_all == 5
+    assert "BEYOND TOLERANCE, of one user in one span: 5; the 2 largest" in claim_text(answer)

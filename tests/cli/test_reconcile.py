@@ -10,6 +10,7 @@ import msgspec
 import pytest
 from tests.cli.fake import Program
 
+from flowtally.api.providers import EXAMPLE as PROVIDER
 from flowtally.api.reconciliation import EXAMPLE, RULES_EXAMPLE
 
 ANSWER: dict[str, Any] = msgspec.to_builtins(EXAMPLE)
@@ -21,6 +22,7 @@ OF_RULES = "/v1/accounts/acme/providers/thor-main/rules"
 @pytest.fixture
 def shop(flowtally: Program) -> Program:
     flowtally.fake.answers |= {
+        "GET /v1/providers/thor-main": (200, msgspec.to_builtins(PROVIDER)),
         f"GET {PATH}": (200, ANSWER),
         f"GET {OF_RULES}": (200, RULES),
         f"PUT {OF_RULES}": (200, RULES),
@@ -31,7 +33,6 @@ def shop(flowtally: Program) -> Program:
 def test_days_and_users_are_shown_in_one_unit_with_what_explains_them(shop: Program) -> None:
     ran = shop(
         "reconcile",
-        "acme",
         "thor-main",
         "--from",
         "2026-03",
@@ -40,7 +41,7 @@ def test_days_and_users_are_shown_in_one_unit_with_what_explains_them(shop: Prog
         "--corrected-since",
         "2026-04-03T00:00:00Z",
     )
-    [asked] = shop.fake.asked
+    [_, asked] = shop.fake.asked
     assert asked.query == {
         "provider": ["thor-main"],
         "from": ["2026-03-01"],
@@ -72,14 +73,21 @@ def test_what_stands_out_is_told(shop: Program) -> None:
         "sides": ANSWER["total"],
     }
     spans = [span | {"told": False, "asked_at": None}, span | {"settled": False, "match": "beyond"}]
-    changed = {"oddities": [odd, always], "ambiguous": [name], "cut": cut, "disputed": [cell], "spans": spans}
+    changed = {
+        "oddities": [odd, always],
+        "ambiguous": [name],
+        "cut": cut,
+        "disputed": [cell],
+        "disputed_in_all": 3000,
+        "spans": spans,
+    }
     shop.fake.answers[f"GET {PATH}"] = (200, ANSWER | changed)
-    out = shop("reconcile", "acme", "thor-main").out
+    out = shop("reconcile", "thor-main").out
     assert "2026-03-01, ann: not billed at all (-9 kB)." in out
     assert "All days: the same amount on top of each span (-9 kB)." in out
     assert "The billed name x-ann could be ann or x: it was taken for neither." in out
     assert "The vendor cuts its days by +08:00: that leaves 5 B of 30 days, its own calendar 832 B." in out
-    assert "1 cell of a user and a day beyond tolerance: --claim lists them." in out
+    assert "3,000 days of a user beyond tolerance: --claim lists them." in out
     assert "not told by the vendor" in out
     assert "beyond tolerance, may still move" in out
 
@@ -87,21 +95,21 @@ def test_what_stands_out_is_told(shop: Program) -> None:
 @pytest.mark.parametrize(("option", "form"), [("--claim", "text"), ("--csv", "csv")])
 def test_the_claim_sheet_is_printed_as_it_came(shop: Program, option: str, form: str) -> None:
     shop.fake.answers[f"GET {PATH}"] = (200, b"CLAIM SHEET\n")
-    assert shop("reconcile", "acme", "thor-main", option).out == "CLAIM SHEET\n"
-    assert shop.fake.asked[0].query["format"] == [form]
+    assert shop("reconcile", "thor-main", option).out == "CLAIM SHEET\n"
+    assert shop.fake.asked[-1].query["format"] == [form]
 
 
 def test_rules_are_shown_and_set_from_a_file(shop: Program, tmp_path: Path) -> None:
-    assert shop("reconcile", "acme", "thor-main", "--show-rules").document == RULES
+    assert shop("reconcile", "thor-main", "--show-rules").document == RULES
     file = tmp_path / "rules.json"
     file.write_text(json.dumps(RULES))
-    assert shop("reconcile", "acme", "thor-main", "--set-rules", str(file)).code == 0
+    assert shop("reconcile", "thor-main", "--set-rules", str(file)).code == 0
     assert shop.fake.asked[-1].body == RULES
     file.write_text('{"tolerance": 5}')
-    ran = shop("reconcile", "acme", "thor-main", "--set-rules", str(file))
+    ran = shop("reconcile", "thor-main", "--set-rules", str(file))
     assert (ran.code, "tolerance" in ran.err) == (2, True)
 
 
 def test_one_form_at_a_time(shop: Program) -> None:
-    assert shop("reconcile", "acme", "thor-main", "--csv", "--claim").code == 2
+    assert shop("reconcile", "thor-main", "--csv", "--claim").code == 2
     assert shop.fake.asked == []

@@ -88,7 +88,9 @@ def _page(answer: ReconciliationAnswer) -> Iterator[str]:
     if not answer.disputed:
         yield "No user is beyond the tolerance on any day that stands still."
         return
-    yield f"BEYOND TOLERANCE, of one user in one span: {human_count(len(answer.disputed))}"
+    shown = len(answer.disputed)
+    of_all = "" if shown == answer.disputed_in_all else f"; the {human_count(shown)} largest"
+    yield f"BEYOND TOLERANCE, of one user in one span: {human_count(answer.disputed_in_all)}{of_all}"
     yield from _table(answer.disputed, column)
 
 

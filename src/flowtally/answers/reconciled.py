@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Final
 
 from flowtally.answers.reconciliation import Compared
@@ -27,13 +26,14 @@ from flowtally.protocol import (
     UserReconciled,
 )
 
-MAX_DISPUTED: Final = 10_000
+MAX_DISPUTED: Final = 2_000
 _MILLION: Final = 1_000  # billionths in a millionth
 
 
 def show_reconciliation(one: Compared) -> ReconciliationAnswer:
-    """The answer; of users in spans only those beyond tolerance, at most 10,000."""
+    """The answer; of users in spans only those beyond tolerance, the 2,000 largest."""
     found, calendar = one.found, one.calendar
+    disputed, disputed_in_all = _disputed(one)
     spans = [
         SpanReconciled(
             start=calendar.show(span.start),
@@ -67,7 +67,8 @@ def show_reconciliation(one: Compared) -> ReconciliationAnswer:
         total=show_sides(found.sides),
         spans=spans,
         users=lines,
-        disputed=list(_disputed(one)),
+        disputed=disputed,
+        disputed_in_all=disputed_in_all,
         cut=None if found.cut is None else _cut(found.cut),
         overhead=_overhead(found.share),
         rounding=RoundingTold(one.sides.step, found.lean.above, found.lean.below, found.lean.equal),
@@ -95,20 +96,31 @@ def show_sides(sides: Explained) -> Sides:
     )
 
 
-def _disputed(one: Compared) -> Iterator[DisputedCell]:
-    count = 0
+def _disputed(one: Compared) -> tuple[list[DisputedCell], int]:
+    """The largest, in order of time, and how many there are."""
+    found: list[tuple[int, int, int]] = []
     for number, span in enumerate(one.found.spans):
-        asked_at = one.asked_at[number]
-        if asked_at is None or not span.settled:
+        if not (span.told and span.settled):
             continue
-        start, end = one.calendar.show(span.start), one.calendar.show(span.end)
-        for line in one.found.lines:
+        for place, line in enumerate(one.found.lines):
             cell = line.cells[number]
             if (cell[7] or cell[8] or cell[9]) and is_beyond(line.cell(number), one.rules.tolerances):
-                if count == MAX_DISPUTED:
-                    return
-                count += 1
-                yield DisputedCell(start, end, line.line.name, format_instant(asked_at), show_sides(line.cell(number)))
+                found.append((-abs(cell[7] + cell[8] + cell[9]), number, place))
+    largest = sorted(sorted(found)[:MAX_DISPUTED], key=lambda each: each[1:])
+    return [_cell(one, number, place) for _, number, place in largest], len(found)
+
+
+def _cell(one: Compared, number: int, place: int) -> DisputedCell:
+    span, line = one.found.spans[number], one.found.lines[place]
+    asked_at = one.asked_at[number]
+    assert asked_at is not None, "it was told"
+    return DisputedCell(
+        start=one.calendar.show(span.start),
+        end=one.calendar.show(span.end),
+        user=line.line.name,
+        asked_at=format_instant(asked_at),
+        sides=show_sides(line.cell(number)),
+    )
 
 
 def _cut(fit: CutFit) -> CutTold:

@@ -80,6 +80,7 @@ EXAMPLE = ReconciliationAnswer(
     ],
     users=[UserReconciled("ann", ["ann"], ["customer-ann"], "matches", SIDES)],
     disputed=[],
+    disputed_in_all=0,
     cut=CutTold("declared_fits", 30, 832, 31_530_024_960, OffsetFit("+01:00", 40_000_000), None, 0),
     overhead=OverheadTold("claimed", 30, 50_998, 51_000, 51_001, False, 48_000_000, 51_000_000, 53_000_000),
     rounding=RoundingTold(1024, 14, 16, 0),

@@ -10,8 +10,8 @@ import msgspec
 import typer
 
 from flowtally.cli import ask
-from flowtally.cli.account import Account
 from flowtally.cli.dates import FROM, TO, Dates
+from flowtally.cli.provider import Name
 from flowtally.cli.show import output
 from flowtally.cli.show.output import Json, document, say, table
 from flowtally.cli.show.quantities import Write
@@ -23,12 +23,12 @@ from flowtally.protocol import ReconciliationAnswer, ReconciliationRules, Sides
 EXAMPLES: Final = """\
 \b
 Examples:
-  flowtally reconcile acme thor-main
-  flowtally reconcile acme thor-main --from 2026-03 --to 2026-04
-  flowtally reconcile acme thor-main --from 2026-03 --to 2026-04 --corrected-since 2026-04-03T00:00:00Z
-  flowtally reconcile acme thor-main --from 2026-03 --to 2026-04 --claim > claim.txt
-  flowtally reconcile acme thor-main --show-rules > rules.json
-  flowtally reconcile acme thor-main --set-rules rules.json
+  flowtally reconcile thor-main
+  flowtally reconcile thor-main --from 2026-03 --to 2026-04
+  flowtally reconcile thor-main --from 2026-03 --to 2026-04 --corrected-since 2026-04-03T00:00:00Z
+  flowtally reconcile thor-main --from 2026-03 --to 2026-04 --claim > claim.txt
+  flowtally reconcile thor-main --show-rules > rules.json
+  flowtally reconcile thor-main --set-rules rules.json
 """
 PARTS: Final = {
     "cut": "another calendar",
@@ -51,8 +51,7 @@ SHOWN: Final = 20  # oddities
 
 
 def reconcile(
-    account: Account,
-    provider: Annotated[str, typer.Argument(metavar="PROVIDER", help="The provider's name.")],
+    name: Name,
     start: Annotated[str | None, typer.Option("--from", help=FROM)] = None,
     end: Annotated[str | None, typer.Option("--to", help=TO)] = None,
     corrected_since: Annotated[
@@ -76,20 +75,22 @@ def reconcile(
     """Compare what a vendor bills with what was measured: by day and by user, with what explains the difference."""
     if claim + csv + json + show_rules + (set_rules is not None) > 1:
         raise typer.BadParameter("choose one of --claim, --csv, --json, --show-rules and --set-rules")
+    rules = None if set_rules is None else read_rules(set_rules)
     with ask.client() as client:
+        account = client.find_provider(name).account
         if show_rules:
-            document(client.reconciliation_rules(account, provider))
+            document(client.reconciliation_rules(account, name))
             return
-        if set_rules is not None:
-            document(client.set_reconciliation_rules(account, provider, read_rules(set_rules)))
+        if rules is not None:
+            document(client.set_reconciliation_rules(account, name, rules))
             return
         dates = Dates(client, account)
         start, end = dates.range(start, end)
         question = ReconciliationAsked(start=start, end=end, corrected_since=dates.instant(corrected_since))
         if claim or csv:
-            output.raw(client.claim_sheet(account, provider, "csv" if csv else "text", **question).decode())
+            output.raw(client.claim_sheet(account, name, "csv" if csv else "text", **question).decode())
             return
-        answer = client.reconciliation(account, provider, **question)
+        answer = client.reconciliation(account, name, **question)
     if json:
         document(answer)
     else:
@@ -165,8 +166,8 @@ def notes(answer: ReconciliationAnswer, write: Write) -> Iterator[str]:
         yield f"{'All days' if odd.start is None else short(odd.start)}{whose}: {ODD[odd.kind]} ({write(odd.amount)})."
     for name in answer.ambiguous:
         yield f"The {name.side} name {name.name} could be {' or '.join(name.candidates)}: it was taken for neither."
-    if answer.disputed:
-        yield f"{counted(len(answer.disputed), 'cell')} of a user and a day beyond tolerance: --claim lists them."
+    if answer.disputed_in_all:
+        yield f"{counted(answer.disputed_in_all, 'day')} of a user beyond tolerance: --claim lists them."
 
 
 def percent(millionths: int) -> str:

@@ -216,7 +216,8 @@ class ReconciliationAnswer(msgspec.Struct, frozen=True):
     total: The whole range.
     spans: One for each span of the vendor, in order of time.
     users: One for each user, in order of their names.
-    disputed: Users in spans that are beyond tolerance and stand still, the spans in order of time.
+    disputed: Users in spans that are beyond tolerance and stand still, in order of time; the 2,000 largest.
+    disputed_in_all: How many there are.
     cut: Which calendar the days follow. Null where there was nothing to look for: the days agree, or are not days.
     overhead: Which share the vendor bills on top.
     rounding: How the vendor rounds.
@@ -241,6 +242,7 @@ class ReconciliationAnswer(msgspec.Struct, frozen=True):
     spans: list[SpanReconciled]
     users: list[UserReconciled]
     disputed: list[DisputedCell]
+    disputed_in_all: int
     cut: CutTold | None
     overhead: OverheadTold
     rounding: RoundingTold
