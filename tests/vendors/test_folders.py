@@ -63,6 +63,16 @@ def test_each_vendor_is_asked_too_by_its_own_puller(dialect: Dialect) -> None:
     assert any(one.default is None for one in puller.secrets), "nobody is let in without a secret"
 
 
+def test_what_cuts_the_spans_of_a_vendor_stays_as_it_was_said_first() -> None:
+    """What stands under the keys of other spans would count beside the new ones."""
+    cuts = {(one.vendor, each.name): each.fixed for one in PULLERS.values() for each in one.settings}
+    assert {key for key, fixed in cuts.items() if fixed} == {
+        ("ipfoxy", "grain"),
+        ("thordata", "grain"),
+        ("thordata", "timezone"),
+    }
+
+
 @every_dialect
 def test_its_init_says_what_it_is_and_has_its_one_name(dialect: Dialect) -> None:
     says, taken, names = ast.parse((folder(dialect) / "__init__.py").read_text()).body

@@ -194,7 +194,7 @@ PULLER: Final = Puller(
     ),
     settings=(
         ProviderSetting("grain", "How finely the use of proxy users is brought.", "day", ("day", "hour"), fixed=True),
-        ProviderSetting("timezone", "The IANA zone of its days and hours; its pages name none.", "UTC"),
+        ProviderSetting("timezone", "The IANA zone of its days and hours; its pages name none.", "UTC", fixed=True),
         ProviderSetting(
             "sub_users",
             "Whether each proxy user is asked for, which takes a call of 3 seconds, or only the account.",
