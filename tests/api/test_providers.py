@@ -233,6 +233,16 @@ def test_when_it_runs_out_is_not_guessed(client: Client, vendor: Vendor, clock: 
     assert reason() == "nothing was used in these days"
 
 
+def test_one_that_is_paused_is_asked_when_somebody_wants_it(client: Client, vendor: Vendor, clock: Clock) -> None:
+    client.post(MINE, json=ADD)
+    assert client.patch(f"{MINE}/thor", json={"paused": True}).json()["next_at"] is None
+    pull(client)
+    assert vendor.asked == []
+    assert client.post(f"{MINE}/thor/pull").json()["next_at"] == "2026-03-15T12:00:00Z"
+    pull(client)
+    assert (len(vendor.asked), client.get(f"{MINE}/thor").json()["next_at"]) == (1, None)
+
+
 def test_asked_now_is_asked_before_its_turn(client: Client, vendor: Vendor, clock: Clock) -> None:
     client.post(MINE, json=ADD)
     pull(client)

@@ -121,8 +121,8 @@ def test_what_each_pull_came_to_is_told_and_on_the_record(ledger: Ledger) -> Non
 
 def test_failures_in_a_row_are_counted_and_what_was_changed_meanwhile_keeps_its_turn(tx: Connection) -> None:
     made = add(tx)
-    pulls.end_pull(tx, made, "late", began_at=NOW, next_at=NOW + 10, now=NOW)
-    late = pulls.end_pull(tx, made, "late", began_at=NOW, next_at=NOW + 20, now=NOW + 1)
+    late = pulls.end_pull(tx, made, "late", began_at=NOW, next_at=NOW + 10, now=NOW)
+    late = pulls.end_pull(tx, late, "late", began_at=NOW, next_at=NOW + 20, now=NOW + 1)
     assert (late.failures, late.next_at, late.state_since) == (2, NOW + 20, NOW)
     connected.change_provider(tx, "thor", secrets={"token": "right"}, now=NOW + 2)
     ended = pulls.end_pull(tx, late, "denied", began_at=NOW, next_at=NOW + DAY_MS, now=NOW + 3)
@@ -141,6 +141,27 @@ def test_the_longest_waiting_is_asked_first_and_nobody_asks_for_a_closed_or_a_pa
     assert [one.name for one in connected.due_providers(tx, 99, 9)] == ["c", "a"]
     asked = pulls.ask_now(tx, connected.read_live(tx, "d"), now=60)
     assert (asked.next_at, [one.name for one in connected.due_providers(tx, 99, 9)]) == (60, ["c", "a", "d"])
+
+
+def test_one_that_is_paused_is_asked_when_somebody_wants_it_and_then_not_any_more(tx: Connection) -> None:
+    paused = [connected.change_provider(tx, add(tx).name, paused=True, now=NOW + 1)]
+    assert connected.due_providers(tx, NOW + DAY_MS, 9) == []
+    paused.append(connected.change_provider(tx, "thor", secrets={"token": "other"}, now=NOW + 2))
+    assert connected.due_providers(tx, NOW + DAY_MS, 9) == [], "nobody asked for it"
+    asked = pulls.ask_now(tx, paused[-1], now=NOW + 3)
+    assert connected.due_providers(tx, NOW + 3, 9) == [asked]
+    ended = pulls.end_pull(tx, asked, "ok", began_at=NOW + 3, next_at=NOW + 9, now=NOW + 4)
+    assert (ended.state, connected.due_providers(tx, NOW + DAY_MS, 9)) == ("ok", [])
+    assert connected.change_provider(tx, "thor", paused=False, now=NOW + 5).next_at == NOW + 5
+
+
+def test_one_that_is_asked_for_while_it_is_asked_is_asked_once_more(tx: Connection) -> None:
+    """What it said may be of before somebody wanted to know."""
+    made = add(tx)
+    asked = pulls.ask_now(tx, made, now=NOW + 7)
+    ended = pulls.end_pull(tx, made, "ok", began_at=NOW + 5, next_at=NOW + DAY_MS, now=NOW + 9)
+    assert (asked.next_at, ended.next_at) == (NOW + 7, NOW + 7)
+    assert pulls.end_pull(tx, ended, "ok", began_at=NOW + 9, next_at=NOW + DAY_MS, now=NOW + 9).next_at == NOW + DAY_MS
 
 
 def test_an_account_has_only_so_many(tx: Connection, monkeypatch: pytest.MonkeyPatch) -> None:

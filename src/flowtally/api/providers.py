@@ -528,7 +528,7 @@ def _read(call: Call, account: str, name: str) -> Provider:
 def _show(call: Call, one: Provider) -> ProviderAnswer:
     puller = call.services.providers.pullers.get(one.vendor)
     told = stretches.told_until(call.tx, one.id, one.since)
-    asked = one.removed_at is None and not one.paused
+    asked = one.removed_at is None and one.next_at != connected.NEVER
     return ProviderAnswer(
         name=one.name,
         account=one.account,

@@ -18,6 +18,7 @@ from flowtally.core.errors import Conflict, LimitReached, NotFound, Unprocessabl
 from flowtally.core.events import METERED
 from flowtally.core.reported import is_series
 from flowtally.core.texts import may_be_known
+from flowtally.core.times import LAST_INSTANT
 from flowtally.core.words import ProviderState
 from flowtally.ledger import trail
 from flowtally.ledger.ids import new_id
@@ -32,6 +33,7 @@ MIN_EVERY_S: Final = 60
 MAX_ADDRESS_CHARS: Final = 1_000
 MAX_RULES_CHARS: Final = 200_000
 MAX_SETTINGS: Final = 50
+NEVER: Final = LAST_INSTANT  # when one that is paused is asked next, unless somebody asks for it
 
 
 class Provider(msgspec.Struct, frozen=True):
@@ -40,7 +42,8 @@ class Provider(msgspec.Struct, frozen=True):
     since: From which instant on its usage is wanted. every_s: Seconds between two pulls, None: as its vendor's figures
         move.
     state, state_since, detail: What the last pull came to, since when, and why.
-    failures: Pulls that failed in a row. tried_at, pulled_at, next_at: The last one, the last good one, the next one.
+    failures: Pulls that failed in a row. tried_at, pulled_at, next_at: The last one, the last good one, the next one,
+        which is `NEVER` where it is paused and nobody asked for one.
     """
 
     id: str
@@ -128,8 +131,8 @@ def change_provider(
     paused: bool | None = None,
     rules: str | None = None,
 ) -> Provider:
-    """Change what is given; other secrets or settings have it asked at once. `secrets` replace those of their names;
-    `settings` all. NotFound; Conflict where it was removed; Unprocessable."""
+    """Change what is given; other secrets or settings have it asked at once, unless it is paused. `secrets` replace
+    those of their names; `settings` all. NotFound; Conflict where it was removed; Unprocessable."""
     was = read_live(tx, name)
     anew = secrets is not None or settings is not None or address is not None or (was.paused and paused is False)
     now_is = replace(
@@ -142,9 +145,11 @@ def change_provider(
     )
     if now_is == was and not secrets:
         return was
-    now_is = replace(now_is, changed_at=now)
-    if anew:
-        now_is = replace(now_is, next_at=now, failures=0)
+    now_is = replace(now_is, changed_at=now, failures=0 if anew else was.failures)
+    if now_is.paused and not was.paused:
+        now_is = replace(now_is, next_at=NEVER)
+    elif anew and not now_is.paused:
+        now_is = replace(now_is, next_at=now)
     tx.execute(update(providers).where(providers.c.id == was.id).values(_values(now_is)))
     if secrets:
         tx.execute(
@@ -250,7 +255,7 @@ def count_states(tx: Connection) -> dict[str, int]:
 def _asked() -> ColumnElement[bool]:
     """Those that are asked: nobody pulls for an account that is closed."""
     closed = select(accounts.c.id).where(accounts.c.id == providers.c.account, accounts.c.status == "closed")
-    return and_(providers.c.removed_at.is_(None), providers.c.paused == 0, ~closed.exists())
+    return and_(providers.c.removed_at.is_(None), ~closed.exists())
 
 
 def _providers() -> Select[Any]:

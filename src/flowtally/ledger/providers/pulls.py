@@ -15,7 +15,7 @@ from flowtally.core.words import PullOutcome
 from flowtally.ledger import trail
 from flowtally.ledger.ids import new_id
 from flowtally.ledger.pages import DEFAULT_LIMIT, ListPage, read_page
-from flowtally.ledger.providers.connected import Provider, read_provider
+from flowtally.ledger.providers.connected import NEVER, Provider, read_provider
 from flowtally.ledger.tables import provider_pulls, providers
 
 KEPT: Final = 200  # pulls of one provider
@@ -48,8 +48,8 @@ def end_pull(
     figures: int = 0,
     changed: int = 0,
 ) -> Provider:
-    """Keep what a pull came to. One that was removed meanwhile stays so, and one that was changed is asked when the
-    change said. NotFound."""
+    """Keep what a pull came to. One that was removed meanwhile stays so, and one that was changed or asked for is asked
+    again when that said: the pull that ends may have seen what was before. NotFound."""
     was = read_provider(tx, provider.name)
     if was.removed_at is not None:
         return was
@@ -62,7 +62,7 @@ def end_pull(
         failures=0 if good else was.failures + 1,
         tried_at=now,
         pulled_at=now if good else was.pulled_at,
-        next_at=next_at if was.changed_at == provider.changed_at else was.next_at,
+        next_at=_next_at(was, provider, next_at),
     )
     kept = ("state", "state_since", "detail", "failures", "tried_at", "pulled_at", "next_at")
     values: dict[str, Any] = {name: getattr(now_is, name) for name in kept}
@@ -75,9 +75,15 @@ def end_pull(
     return now_is
 
 
+def _next_at(was: Provider, as_asked: Provider, next_at: int) -> int:
+    if was.next_at != as_asked.next_at:
+        return was.next_at
+    return NEVER if was.paused else next_at
+
+
 def ask_now(tx: Connection, provider: Provider, *, now: int) -> Provider:
-    """Have it asked before its turn."""
-    asked = replace(provider, next_at=min(provider.next_at, now))
+    """Have it asked before its turn, and once more where that is going on."""
+    asked = replace(provider, next_at=now)
     tx.execute(update(providers).where(providers.c.id == provider.id).values(next_at=asked.next_at))
     trail.note(tx, "provider.ask", account=provider.account, subject=provider.id, after={"name": provider.name})
     return asked
