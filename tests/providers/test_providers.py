@@ -235,10 +235,24 @@ def test_one_that_was_removed_while_it_was_asked_stays_removed(world: World, ven
         with world.ledger.begin() as tx:
             connected.remove_provider(tx, "thor", now=T0)
 
-    vendor.script = [[day(-1, 7), remove]]
-    world.add()
+    vendor.script = [[day(-1, 7), remove, SubUsersSaid((SubUserSaid("bob", True),)), day(0, 7)]]
+    made = world.add()
     world.providers.pull_due()
     assert world.read().state == "removed"
+    with world.ledger.read() as tx:
+        assert said.read_sub_users(tx, made.id) == [], "its account's texts may be gone: none comes back"
+    assert world.reported.said == [("acme", "thor", day(-1, 7))]
+
+
+def test_use_that_is_said_after_it_was_removed_is_not_kept(world: World, vendor: Vendor) -> None:
+    def remove() -> None:
+        with world.ledger.begin() as tx:
+            connected.remove_provider(tx, "thor", now=T0)
+
+    vendor.script = [[day(-2, 7), remove, day(-1, 7)]]
+    world.add()
+    world.providers.pull_due()
+    assert (world.reported.said, world.told()) == ([("acme", "thor", day(-2, 7))], [(-2, -1)])
 
 
 def test_a_server_that_stops_leaves_what_it_was_asking_and_says_nothing_of_it(world: World, vendor: Vendor) -> None:

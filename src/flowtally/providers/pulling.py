@@ -26,7 +26,7 @@ from flowtally.core.times import DAY_MS
 from flowtally.core.words import PullOutcome
 from flowtally.ingest.report_plan import ReportAnswer
 from flowtally.ledger.database import Ledger, Tx
-from flowtally.ledger.providers import said, stretches
+from flowtally.ledger.providers import connected, said, stretches
 from flowtally.ledger.providers.connected import Provider
 from flowtally.ledger.providers.stretches import Stretch
 from flowtally.ledger.trail import server
@@ -105,9 +105,13 @@ class Pulling:
 
     def _keep(self, provider: Provider, to_pull: ToPull, statement: Statement, came: Came) -> None:
         if isinstance(statement, UseSaid):
+            with self._ledger.read() as tx:
+                connected.read_live(tx, provider.name)
             self._keep_use(provider, statement, came)
             return
         with self._ledger.begin(WORK) as tx:
+            # One that was removed meanwhile may be that of an account whose texts are gone: none comes back.
+            connected.read_live(tx, provider.name)
             now = self._clock()
             if isinstance(statement, BalancesSaid):
                 said.put_balances(tx, provider, statement.balances, now=now)

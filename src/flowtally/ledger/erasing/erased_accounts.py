@@ -52,6 +52,7 @@ from flowtally.ledger.tables import (
     managed_users,
     past_settings,
     periods,
+    provider_balances,
     provider_grants,
     provider_pulls,
     provider_secrets,
@@ -253,8 +254,8 @@ TEXTS: Final = (
 )
 
 
-# What providers listed, and how asking them went.
-SAID: Final = {provider_sub_users: "name", provider_grants: "id", provider_pulls: "id"}
+# What providers listed, and how asking them went. Labels of balances have names of sub-users.
+SAID: Final = {provider_sub_users: "name", provider_grants: "id", provider_balances: "label", provider_pulls: "id"}
 
 
 def texts_left(tx: Connection, account: str) -> list[str]:
