@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import logging
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import msgspec
 import pytest
 from tests.conftest import Client, Clock, token_of
 from tests.logged import Logged
@@ -22,10 +25,12 @@ from flowtally.core.reported import (
     span_key,
 )
 from flowtally.core.times import DAY_MS
-from flowtally.providers.puller import ChangedShape, Denied, Failed, Limited, Sight
+from flowtally.providers.connecting import ServerStops
+from flowtally.providers.puller import ChangedShape, Denied, Failed, Limited, Sight, ToPull
 
 MINE = "/v1/accounts/acme/providers"
 SECRET = "s3cret-of-the-vendor"
+WAYS = ("", "/balance", "/grants", "/sub-users", "/pulls", "/stretches", "/rules")  # to read one
 ADD: dict[str, Any] = {"name": "thor", "vendor": "scripted", "secrets": {"token": SECRET}}
 
 
@@ -274,6 +279,38 @@ def test_a_check_says_what_its_secrets_can_see(
     works = {"works": ["balance"], "cannot": ["mobile"]} if outcome == "ok" else {"works": [], "cannot": []}
     assert answer.json() == {"provider": "thor", "outcome": outcome, "detail": detail} | works
     assert client.get(f"{MINE}/thor").json()["state"] == "new"
+
+
+def test_a_vendor_that_is_slow_holds_one_check_of_its_account_and_no_thread_of_others(
+    client: Client, vendor: Vendor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client.post(MINE, json=ADD)
+    begun, ended = threading.Event(), threading.Event()
+
+    def check(ask: Any, to_pull: ToPull) -> Sight:
+        begun.set()
+        assert ended.wait(60)
+        return Sight(("all",))
+
+    puller = msgspec.structs.replace(vendor.puller, check=check)
+    monkeypatch.setattr(client.app.state.services.providers, "pullers", {"scripted": puller})
+    with ThreadPoolExecutor(1) as aside:
+        slow = aside.submit(client.post, f"{MINE}/thor/check")
+        assert begun.wait(60)
+        refused = client.post(f"{MINE}/thor/check")
+        assert (refused.status_code, refused.json()["code"]) == (429, "too_many_at_once"), refused.text
+        assert refused.headers["retry-after"] == "10"
+        assert client.get(f"{MINE}/thor").status_code == 200
+        ended.set()
+        assert slow.result(60).json()["outcome"] == "ok"
+    assert client.post(f"{MINE}/thor/check").json()["outcome"] == "ok"
+
+
+def test_a_check_ends_with_the_server(client: Client, vendor: Vendor) -> None:
+    client.post(MINE, json=ADD)
+    vendor.sight = ServerStops()
+    stopped = client.post(f"{MINE}/thor/check")
+    assert (stopped.status_code, stopped.json()["code"]) == (503, "unavailable")
 
 
 def test_the_vendors_are_listed_with_what_each_must_be_told(client: Client) -> None:

@@ -78,7 +78,9 @@ class Line:
         return puller.pull(self, to_pull)  # type: ignore[arg-type]
 
 
-def connect(provider: Provider, puller: Puller, secrets: Mapping[str, str], stop: threading.Event) -> Any:
+def connect(
+    provider: Provider, puller: Puller, secrets: Mapping[str, str], stop: threading.Event, whole_s: float
+) -> Any:
     return Line(secrets)
 
 

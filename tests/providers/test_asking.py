@@ -406,3 +406,27 @@ def test_a_secret_that_no_header_can_hold_is_denied_and_not_shown(secret: str) -
         ask("GET", "/x", headers={"X-Key": secret})
     assert stub.heard == []
     assert secret not in str(found.value)
+
+
+# -- All calls together ------------------------------------------------------------------------------------------------
+
+
+def test_all_calls_together_take_so_long_and_no_longer() -> None:
+    """Pauses and the pace are part of it, and none is begun that would not end in time."""
+    waits = Waits()
+    bounds = Bounds(whole_s=10)
+    with Stub(ok(), say(502)) as stub, client_of(stub.url, PACE, waits, bounds=bounds) as ask:
+        assert ask("GET", "/x").status == 200
+        with pytest.raises(Failed, match=r"^it takes longer than 10 s, and is asked no further$"):
+            ask("GET", "/x")
+    assert waits.waited == [1.0, 3.0]  # the pace, the first pause; the second, of 6 s, would end too late
+    assert waits.now < 1010
+
+
+def test_a_call_that_is_under_way_ends_when_the_time_of_all_is_over() -> None:
+    with (
+        Stub(stubs.silent()) as stub,
+        VendorClient(stub.url, ONCE, plain=True, private=True, bounds=Bounds(whole_s=0.3)) as ask,
+        pytest.raises(Failed, match="was not answered: ReadTimeout"),
+    ):
+        ask("GET", "/x")

@@ -18,6 +18,9 @@ from flowtally.core.errors import (
     Forbidden,
     LimitReached,
     NotFound,
+    Overloaded,
+    TooManyAtOnce,
+    Unavailable,
     UnknownAccount,
     Unprocessable,
 )
@@ -41,6 +44,7 @@ from flowtally.protocol import (
     VendorSetting,
     VendorSubUser,
 )
+from flowtally.providers.connecting import ServerStops
 from flowtally.providers.providers import check_address, check_given
 from flowtally.providers.puller import ChangedShape, Denied, Failed, Limited, ProviderSetting
 from flowtally.web.auth import require_whole
@@ -344,14 +348,14 @@ def pull_provider(call: Call, account: str, provider: str) -> ProviderAnswer:
     may="providers:write",
     summary="Check what a provider's secrets can see",
     answer=ProviderCheckAnswer,
-    errors=(*READING, Conflict),
+    errors=(*READING, Conflict, TooManyAtOnce, Overloaded),
     example=CHECKED,
 )
 async def check_provider(
     call: Call, request: Request[Any, Any, Any], account: str, provider: str
 ) -> ProviderCheckAnswer:
     """A test call to the vendor, now: whether the secrets work, and what they can see. Nothing is kept of it. It takes
-    as long as the vendor takes."""
+    as long as the vendor takes, a minute at the most; an account has one at a time."""
 
     def find() -> Provider:
         with call.services.ledger.read() as tx:
@@ -359,12 +363,14 @@ async def check_provider(
             return connected.read_live(tx, found.name)
 
     found = await call.answered(find)
-    return await asyncio.to_thread(_checked, call, found)
+    return await _checked(call, found)
 
 
-def _checked(call: Call, found: Provider) -> ProviderCheckAnswer:
+async def _checked(call: Call, found: Provider) -> ProviderCheckAnswer:
     try:
-        sight = call.services.providers.check(found)
+        sight = await asyncio.wrap_future(call.services.providers.begin_check(found))
+    except ServerStops:
+        raise Unavailable("This server stops; ask the next one", retry_after_s=1) from None
     except Denied as error:
         return ProviderCheckAnswer(found.name, "denied", str(error), [], [])
     except (Limited, Failed) as error:

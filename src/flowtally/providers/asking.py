@@ -54,12 +54,14 @@ _UNSENT: Final = (httpcore.ConnectError, httpcore.ConnectTimeout)
 
 
 class Bounds(msgspec.Struct, frozen=True):
-    """Of one call, without the pauses between its tries: seconds, and bytes of an answer, also when it is expanded."""
+    """Of one call, without the pauses between its tries: seconds, and bytes of an answer, also when it is expanded.
+    `whole_s`: of all calls of a client together, pauses included; None: they may take as long as they do."""
 
     connect_s: float = 10.0
     read_s: float = 30.0
     total_s: float = 90.0
     answer_bytes: int = MAX_ANSWER
+    whole_s: float | None = None
 
 
 USUAL: Final = Bounds()
@@ -126,6 +128,7 @@ class VendorClient:
         self._wait = wait or stopping.wait
         self._chance = chance
         self._next_at = float("-inf")
+        self._over_at = float("inf") if bounds.whole_s is None else clock() + bounds.whole_s
         self.calls = 0
         self._waiting = Waiting(stopping)
         self._pool = httpcore.ConnectionPool(
@@ -214,7 +217,7 @@ class VendorClient:
     def _attempt(self, request: _Request) -> VendorAnswer:
         """ChangedShape for what must not be followed or does not end."""
         self.calls += 1
-        self._waiting.begin(self._bounds.total_s)
+        self._waiting.begin(min(self._bounds.total_s, self._left_s()))
         try:
             return self._exchange(request)
         except OffLimits as error:
@@ -298,8 +301,13 @@ class VendorClient:
         self._sleep(seconds * (1 + _JITTER * self._chance()))
 
     def _sleep(self, seconds: float) -> None:
+        if self._left_s() <= seconds:
+            raise Failed(f"it takes longer than {self._bounds.whole_s:g} s, and is asked no further")
         if self._wait(seconds):
             raise ServerStops
+
+    def _left_s(self) -> float:
+        return self._over_at - self._clock()
 
     @contextmanager
     def _for_people(self) -> Iterator[None]:

@@ -10,6 +10,8 @@ from __future__ import annotations
 import random
 import threading
 from collections.abc import Callable, Mapping
+from concurrent.futures import Future
+from functools import partial
 from typing import Final, get_args
 
 import msgspec
@@ -21,7 +23,8 @@ from flowtally.ledger.database import Ledger
 from flowtally.ledger.providers import connected, pulls
 from flowtally.ledger.providers.connected import Provider
 from flowtally.ledger.vault import Vault
-from flowtally.providers.asking import VendorClient, check_base_url
+from flowtally.providers.asking import Bounds, VendorClient, check_base_url
+from flowtally.providers.checks import CHECK_S, Checks
 from flowtally.providers.connecting import ServerStops
 from flowtally.providers.puller import ProviderSetting, Puller, Sight
 from flowtally.providers.pulling import WORK, Came, Pulling, Report
@@ -29,14 +32,18 @@ from flowtally.providers.schedule import pause_s
 
 LOOK_S: Final = 30  # the longest that nobody looks whose turn it is: another process may have changed it
 AFTER_FAULT_S: Final = 60
+PULL_S: Final = 4 * 3600  # the longest that one makes the others wait; the next pull goes on where it was
 
 log = structlog.get_logger(__name__)
 
-Connect = Callable[[Provider, Puller, Mapping[str, str], threading.Event], VendorClient]
+Connect = Callable[[Provider, Puller, Mapping[str, str], threading.Event, float], VendorClient]
 
 
-def connect(provider: Provider, puller: Puller, secrets: Mapping[str, str], stop: threading.Event) -> VendorClient:
-    """To the vendor's own address, or to the one that an administrator set: that may be anywhere."""
+def connect(
+    provider: Provider, puller: Puller, secrets: Mapping[str, str], stop: threading.Event, whole_s: float
+) -> VendorClient:
+    """To the vendor's own address, or to the one that an administrator set: that may be anywhere. All calls together
+    may take `whole_s`."""
     elsewhere = bool(provider.address)
     return VendorClient(
         provider.address or puller.base_url,
@@ -44,6 +51,7 @@ def connect(provider: Provider, puller: Puller, secrets: Mapping[str, str], stop
         list(secrets.values()),
         plain=elsewhere,
         private=elsewhere,
+        bounds=Bounds(whole_s=whole_s),
         stop=stop,
     )
 
@@ -69,6 +77,7 @@ class Providers:
         self._pulling = Pulling(ledger, report, clock)
         self._connect = connect
         self._chance = chance
+        self._checks = Checks()
         self._stop = threading.Event()
         self._look = threading.Event()
         self._thread: threading.Thread | None = None
@@ -85,6 +94,7 @@ class Providers:
         self._look.set()
         if self._thread is not None:
             self._thread.join()
+        self._checks.close()
 
     def nudge(self) -> None:
         """Somebody's turn may have come."""
@@ -99,11 +109,15 @@ class Providers:
         return found
 
     def check(self, provider: Provider) -> Sight:
-        """A test call: what the secrets can see. Raises what a puller raises."""
+        """A test call: what the secrets can see. Raises what a puller raises, and ServerStops."""
         puller = self.puller(provider.vendor)
         secrets = self._secrets(provider)
-        with self._connect(provider, puller, secrets, self._stop) as client:
+        with self._connect(provider, puller, secrets, self._stop, CHECK_S) as client:
             return client.check(puller, self._pulling.to_pull(provider, puller, secrets))
+
+    def begin_check(self, provider: Provider) -> Future[Sight]:
+        """The same on a thread for it. TooManyAtOnce, Overloaded."""
+        return self._checks.begin(provider.account, partial(self.check, provider))
 
     def measures(self) -> dict[str, float]:
         with self._ledger.read() as tx:
@@ -156,7 +170,7 @@ class Providers:
 
     def _asked(self, provider: Provider, puller: Puller) -> Came:
         secrets = self._secrets(provider)
-        with self._connect(provider, puller, secrets, self._stop) as client:
+        with self._connect(provider, puller, secrets, self._stop, PULL_S) as client:
             to_pull = self._pulling.to_pull(provider, puller, secrets)
             return self._pulling.run(provider, puller, client, to_pull)
 
