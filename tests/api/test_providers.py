@@ -192,6 +192,37 @@ def test_another_account_sees_nothing_of_it(client: Client) -> None:
     assert client.get("/v1/providers", headers=other).status_code == 403
 
 
+def test_another_account_sees_nothing_of_what_it_says(client: Client, vendor: Vendor, clock: Clock) -> None:
+    """By its own account or by the other's, by whatever way figures are read."""
+    client.post("/v1/accounts", json={"id": "globex"})
+    vendor.script = [[SubUsersSaid((SubUserSaid("bob", True),)), day(clock, -1, {"bob": 700})]]
+    client.post(MINE, json=ADD)
+    pull(client)
+    other = token_of(client, "/v1/accounts/globex/credentials", scope="manage")
+    series = "series=thor&from=2026-03-01&to=2026-03-16"
+    for mine, others in [
+        ("/v1/accounts/acme", "/v1/accounts/globex"),
+        ("/v1/accounts/acme/usage?" + series, "/v1/accounts/globex/usage?" + series),
+        ("/v1/accounts/acme/reconciliation?provider=thor", "/v1/accounts/globex/reconciliation?provider=thor"),
+        *((f"{MINE}/thor{way}", f"/v1/accounts/globex/providers/thor{way}") for way in WAYS),
+    ]:
+        assert client.get(mine).status_code == 200, mine
+        hidden = client.get(mine, headers=other)
+        assert hidden.status_code in {403, 404}, mine
+        assert "bob" not in hidden.text
+        own = client.get(others, headers=other)
+        if others != "/v1/accounts/globex":
+            assert (own.status_code, own.json()["code"]) == (404, "not_found"), others
+    for path in (f"/v1/usage?{series}", "/v1/providers"):
+        assert client.get(path).status_code == 200, path
+        assert client.get(path, headers=other).status_code == 403, path
+    by_series = client.get("/v1/accounts/globex/usage?by=series&fill=none", headers=other)
+    assert "thor" not in by_series.text
+    assert "bob" in client.get("/v1/accounts/acme/export?series=thor").text
+    assert "bob" not in client.get("/v1/accounts/acme/export?series=thor", headers=other).text
+    assert "bob" not in client.get("/v1/accounts/globex/export?series=thor", headers=other).text
+
+
 def test_what_it_says_is_shown_and_its_use_is_a_series_of_its_own(client: Client, vendor: Vendor, clock: Clock) -> None:
     before = client.get("/v1/accounts/acme/usage").json()["total"]
     vendor.script = [
