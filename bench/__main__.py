@@ -13,7 +13,7 @@ from typing import Final
 
 import msgspec
 
-from bench import fair, grown, ingest, logs, machine, targets
+from bench import fair, grown, ingest, logs, machine, reconciling, targets
 from bench.process import BenchError
 from bench.report import Report, print_header, print_report
 from bench.rounds import Run
@@ -28,6 +28,7 @@ PARTS: Final = (
     "usage",
     "balance",
     "dialects",
+    "reconcile",
     "growth",
     "start",
     "fair",
@@ -89,6 +90,8 @@ def _measure(run: Run, parts: Collection[str]) -> None:
         ingest.measure_single(run)
     if wanted := grown.PARTS & set(parts):
         grown.measure_grown(run, wanted)
+    if "reconcile" in parts:
+        reconciling.measure_reconciling(run)
     if "fair" in parts:
         fair.measure_fair(run)
     if "logs" in parts:

@@ -25,6 +25,8 @@ class Sizes(msgspec.Struct, frozen=True):
     fair_stored: int = 500_000  # events that the greedy side asks about, and others
     fair_s: float = 4  # how long the quiet side asks, each time
     fair_ahead_s: float = 1  # how long the greedy side has been at it by then
+    told_days: int = 365  # of a bill that is reconciled
+    told_users: int = 200
 
 
 SIZES: Final = {
@@ -36,5 +38,5 @@ SIZES: Final = {
         3, 100_000, 4_000, 1_920, 60_000, 500_000, (400_000, 1_500_000), 15, lone=200, fair_stored=200_000, fair_s=3
     ),
     # Proves that everything works, measures nothing: for tests/test_bench.py.
-    "tiny": Sizes(1, 1_000, 200, 64, 200, 2_000, (1_000, 5_000), 2, 200, 0, 500, 20, 1_000, 0.2, 0.1),
+    "tiny": Sizes(1, 1_000, 200, 64, 200, 2_000, (1_000, 5_000), 2, 200, 0, 500, 20, 1_000, 0.2, 0.1, 21, 3),
 }

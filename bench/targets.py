@@ -35,6 +35,7 @@ PG_FAVOURED: Final = "PostgreSQL, favoured"
 NOOP: Final = "no-op POST"
 SQL: Final = "its SQL in process"
 SQL_OF_SMALL: Final = "SQL of a small account"
+USAGE_TWICE: Final = "its two usage questions"
 ONE_DAY: Final = "usage of one day"
 NATIVE: Final = "native read"
 ALONE: Final = "alone"
@@ -63,6 +64,10 @@ TARGETS: Final = (
     ),
     Target(
         "growth: balance, largest, times its first median", "balance", "growth of largest, *", "ratio", "at most", 1.3
+    ),
+    Target(
+        "a year of 200 sub-users reconciled: against its two usage questions",
+        *("reconcile", "365 days, 200 sub-users", "ratio", "at most", 3),
     ),
     *(
         Target(f"{vendor}: against the native read", "dialects", f"{vendor}, *", "ratio", "at most", 1.3)
