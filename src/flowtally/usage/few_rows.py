@@ -14,7 +14,7 @@ import msgspec
 
 from flowtally.usage.row_columns import column, record
 
-FEW: Final = 64  # rows; of more, columns cost less
+FEW: Final = 24  # rows; of more, columns cost less until they stand in the table
 
 Fields = dict[str, list[Any]]  # values by column
 _encode: Final = msgspec.msgpack.Encoder().encode
