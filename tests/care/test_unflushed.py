@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sqlite3
 from pathlib import Path
 
@@ -29,11 +30,11 @@ def nobodys(first: int, last: int) -> list[dict[str, object]]:
     return [event | {"account": "nobody"} for event in numbered(first, last)]
 
 
-@pytest.fixture
-def killed(tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def killed_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Three blocks in the table, then five in the journal alone: named rows, numbers that are held and one that is
     stored after all, numbers that are refused at the end, and a block without a row."""
-    data = tmp_path / "data"
+    data = tmp_path_factory.mktemp("killed") / "data"
     with Child(data) as child:
         child.send(*named("a", "b"))
         child.send(*numbered(1, 3))
@@ -48,6 +49,13 @@ def killed(tmp_path: Path) -> Path:
         child.send(*numbered(10, 10, bytes_up=-1), *numbered(11, 11))
         child.send(*numbered(12, 12, bytes_up=-1))
         child.kill()
+    return data
+
+
+@pytest.fixture
+def killed(killed_once: Path, tmp_path: Path) -> Path:
+    """A copy of it and of the ledger beside it, opened by nobody since."""
+    data = Path(shutil.copytree(killed_once.parent, tmp_path, symlinks=True, dirs_exist_ok=True)) / "data"
     assert len(records(data)) == 5
     return data
 
