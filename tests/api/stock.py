@@ -9,7 +9,7 @@ from tests.filling import Filled
 from tests.usage.blocks import block
 
 from flowtally.core.reported import GrantSaid, SubUserSaid
-from flowtally.ledger.providers import connected, pulls, said
+from flowtally.ledger.providers import connected, kept, pulls, said
 
 DAY_MS: Final = 86_400_000
 ACCOUNTS: Final = ("acme", "globex")
@@ -79,6 +79,9 @@ def connect(filled: Filled, account: str) -> None:
             said.put_sub_users(tx, provider, [SubUserSaid(f"user{n}", True) for n in numbers], now=at)
         for _ in range(4):
             pulls.end_pull(tx, provider, "late", began_at=at, next_at=at, now=at)
+            kept.keep_reconciliation(
+                tx, provider, starts_at=0, ends_at=at, block=1, match="beyond", answer="{}", now=at
+            )
 
 
 def write(filled: Filled, path: str, body: Any = None, method: str = "POST") -> Any:

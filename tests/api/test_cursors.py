@@ -56,6 +56,7 @@ ASKED: Final[dict[str, list[dict[str, str]]]] = {
     "/v1/accounts/{account}/providers": [{}, {"removed": "true"}],
     "/v1/accounts/{account}/providers/{provider}/grants": [{}, {"gone": "true"}],
     "/v1/accounts/{account}/providers/{provider}/pulls": [{}],
+    "/v1/accounts/{account}/providers/{provider}/reconciliations": [{}],
     "/v1/accounts/{account}/providers/{provider}/sub-users": [{}, {"gone": "true"}],
     "/v1/accounts/{account}/purchases": [{}],
     "/v1/accounts/{account}/check-ins": [{}],

@@ -106,3 +106,41 @@ def test_an_account_reads_and_only_who_manages_it_sets_rules(client: Client, tho
     assert_problem(client.put(RULES, json={}, headers=mine), 403, "forbidden")
     manager = token_of(client, "/v1/accounts/acme/credentials", scope="manage")
     assert client.put(RULES, json={"settle_days": 5}, headers=manager).status_code == 200
+
+
+KEPT = "/v1/accounts/acme/providers/thor/reconciliations"
+TENTH_ALONE = {"from": "2026-03-10", "to": "2026-03-11"}
+
+
+def test_what_was_kept_stays_and_is_compared_with_now(client: Client, thor: str, usage: MemoryStore) -> None:
+    """The vendor changes its mind afterwards."""
+    asked = client.get(PATH, params={"provider": thor, **TENTH_ALONE}).json()
+    answer = client.post(KEPT, json=TENTH_ALONE)
+    assert answer.status_code == 201
+    kept = answer.json()
+    assert (kept["provider"], kept["match"], kept["from"]) == ("thor", "beyond", "2026-03-09T23:00:00Z")
+    same = client.get(f"{KEPT}/{kept['id']}").json()
+    assert same["kept"] == asked
+    assert (same["changed"], same["billed_moved"]) == (False, 0)
+    usage.rows = [*usage.rows, {**usage.rows[-1], "bytes_down": -100, "kind": "correction"}]
+    moved = client.get(f"{KEPT}/{kept['id']}").json()
+    assert moved["kept"] == asked
+    assert moved["now"]["total"]["billed"] == 1000
+    assert (moved["changed"], moved["billed_moved"], moved["measured_moved"]) == (True, -100, 0)
+    assert client.get(KEPT).json() == {"items": [kept], "next": None}
+
+
+def test_a_reconciliation_is_kept_once_for_a_key_and_nothing_is_kept_of_nothing(client: Client, thor: str) -> None:
+    headers = {"Idempotency-Key": "march"}
+    first, again = (client.post(KEPT, json=TENTH_ALONE, headers=headers) for _ in range(2))
+    assert first.json() == again.json()
+    assert_problem(client.post(KEPT, json={"from": "2025-01-01", "to": "2025-02-01"}), 400, "bad_range")
+    assert_problem(client.post(KEPT.replace("thor", "odin"), json={}), 404, "not_found")
+    assert_problem(client.get(f"{KEPT}/rec_x"), 404, "not_found")
+    assert len(client.get(KEPT).json()["items"]) == 1
+
+
+def test_a_provider_has_so_many_kept_and_no_more(client: Client, thor: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("flowtally.ledger.providers.kept.MOST", 1)
+    assert client.post(KEPT, json=TENTH_ALONE).status_code == 201
+    assert_problem(client.post(KEPT, json=TENTH_ALONE), 409, "limit_reached")

@@ -58,6 +58,9 @@ POST /v1/accounts/{account}/providers/{provider}/check                   ..mA
 GET /v1/accounts/{account}/providers/{provider}/grants                   .amA
 POST /v1/accounts/{account}/providers/{provider}/pull                    ..mA
 GET /v1/accounts/{account}/providers/{provider}/pulls                    .amA
+GET /v1/accounts/{account}/providers/{provider}/reconciliations          .amA
+POST /v1/accounts/{account}/providers/{provider}/reconciliations         ..mA
+GET /v1/accounts/{account}/providers/{provider}/reconciliations/{reconciliation} .amA
 GET /v1/accounts/{account}/providers/{provider}/rules                    .amA
 PUT /v1/accounts/{account}/providers/{provider}/rules                    ..mA
 GET /v1/accounts/{account}/providers/{provider}/stretches                .amA

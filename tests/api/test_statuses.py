@@ -12,11 +12,14 @@ from typing import Any, Literal
 
 import msgspec
 import pytest
-from tests.conftest import Client, send
+from tests.conftest import NOW, Client, send
 from tests.vendors.asking import Shown, issue
 from tests.vendors.tongues import ROUTES, TONGUES
 
 import flowtally.api.application  # noqa: F401  (declares the operations)
+from flowtally.core.times import DAY_MS
+from flowtally.ledger.providers import connected, stretches
+from flowtally.ledger.providers.stretches import Stretch
 from flowtally.vendors.base import Dialect, Route
 from flowtally.web.operation import OPERATIONS
 
@@ -24,6 +27,7 @@ TABLE = Path(__file__).parents[2] / "docs" / "statuses.md"
 Status = Literal["active", "suspended", "closed", "erased"]  # what is erased is closed, too
 Body = Mapping[str, Any] | None
 GB = 1_000_000_000
+TODAY = NOW // DAY_MS * DAY_MS
 
 
 class World(msgspec.Struct, frozen=True):
@@ -55,6 +59,7 @@ BODIES: dict[str, Body] = {
     "POST /v1/accounts/{account}/erase": None,
     "POST /v1/accounts/{account}/periods": {"from": "2026-02-01", "to": "2026-03-01"},
     "PUT /v1/accounts/{account}/providers/{provider}/rules": {"settle_days": 5},
+    "POST /v1/accounts/{account}/providers/{provider}/reconciliations": {},
     "POST /v1/accounts/{account}/providers": {"name": "odin", "vendor": "whitepages", "secrets": {"key": "aaaa"}},
     "PATCH /v1/accounts/{account}/providers/{provider}": {"paused": True},
     "POST /v1/accounts/{account}/providers/{provider}/pull": None,
@@ -101,6 +106,10 @@ def make_world(make_client: Callable[..., Client]) -> Callable[[Status], World]:
             client.put(f"{path}/traffic/192.0.2.1", json={})
         thor = {"name": "thor", "vendor": "whitepages", "secrets": {"key": "aaaa"}}
         world.post("/v1/accounts/acme/providers", thor)
+        with client.app.state.services.ledger.begin() as tx:
+            stretches.put_stretch(
+                tx, connected.read_provider(tx, "thor"), Stretch(TODAY, TODAY + DAY_MS, "day", "UTC", 1, NOW)
+            )
         credential = world.post("/v1/accounts/acme/credentials", {"scope": "account"})["id"]
         names = {"grant": made["id"], "user": user, "allocation": allocation, "credential": credential}
         names |= {"voucher": mine[0]["id"], "mine": mine[1]["code"], "cdk": mine[2]["code"], "theirs": theirs["code"]}

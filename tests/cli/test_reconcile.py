@@ -11,7 +11,7 @@ import pytest
 from tests.cli.fake import Program
 
 from flowtally.api.providers import EXAMPLE as PROVIDER
-from flowtally.api.reconciliation import EXAMPLE, RULES_EXAMPLE
+from flowtally.api.reconciliation import DETAIL, EXAMPLE, KEPT, RULES_EXAMPLE
 
 ANSWER: dict[str, Any] = msgspec.to_builtins(EXAMPLE)
 RULES: dict[str, Any] = msgspec.to_builtins(RULES_EXAMPLE)
@@ -113,3 +113,27 @@ def test_rules_are_shown_and_set_from_a_file(shop: Program, tmp_path: Path) -> N
 def test_one_form_at_a_time(shop: Program) -> None:
     assert shop("reconcile", "thor-main", "--csv", "--claim").code == 2
     assert shop.fake.asked == []
+
+
+def test_an_answer_is_kept_listed_and_compared_with_now(shop: Program) -> None:
+    mine = "/v1/accounts/acme/providers/thor-main/reconciliations"
+    kept, detail = msgspec.to_builtins(KEPT), msgspec.to_builtins(DETAIL)
+    moved = detail | {"changed": True, "billed_moved": -5_000, "measured_moved": 0, "unexplained_moved": -5_000}
+    shop.fake.answers |= {
+        f"POST {mine}": (201, kept),
+        f"GET {mine}": (200, {"items": [kept], "next": None}),
+        f"GET {mine}/{kept['id']}": (200, moved),
+    }
+    assert shop("reconcile", "thor-main", "--from", "2026-03", "--to", "2026-04", "--keep").out == f"{kept['id']}\n"
+    assert shop.fake.asked[-1].body == {
+        "from": "2026-03-01",
+        "to": "2026-04-01",
+        "corrected_since": None,
+        "quantity": None,
+    }
+    assert kept["id"] in shop("reconcile", "thor-main", "--list-kept").out
+    out = shop("reconcile", "thor-main", "--kept", kept["id"]).out
+    assert out.startswith("Kept 2026-03-09T08:00Z: matches. Changed since.\n")
+    assert ["billed", "-5", "kB"] in [line.split() for line in out.splitlines()]
+    assert "As a whole: matches" in out
+    assert shop("reconcile", "thor-main", "--kept", kept["id"], "--json").document == moved

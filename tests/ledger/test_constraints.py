@@ -239,6 +239,16 @@ ROWS: dict[str, dict[str, object]] = {
         "figures": 0,
         "changed": 0,
     },
+    "provider_reconciliations": {
+        "id": "rec_1",
+        "provider": "prv_1",
+        "starts_at": 5,
+        "ends_at": 9,
+        "block": 3,
+        "kept_at": 9,
+        "match": "beyond",
+        "answer": "{}",
+    },
 }
 
 LIMITED = {"user_id": "usr_2", "name": "bob", "limit_amount": 5, "limit_unit": "bytes", "limit_window": "day"}
@@ -403,6 +413,10 @@ BAD: list[tuple[str, dict[str, object]]] = [
     ("provider_pulls", {"id": "p", "outcome": "new"}),
     ("provider_pulls", {"id": "p", "began_at": 10}),
     ("provider_pulls", {"id": "p", "provider": "prv_9"}),
+    ("provider_reconciliations", {}),
+    ("provider_reconciliations", {"id": "r", "match": "maybe"}),
+    ("provider_reconciliations", {"id": "r", "starts_at": 9}),
+    ("provider_reconciliations", {"id": "r", "provider": "prv_9"}),
 ]
 
 

@@ -21,7 +21,7 @@ from flowtally.ledger.database import Ledger
 from flowtally.ledger.erasing import erased_accounts, erasures
 from flowtally.ledger.money import plans, purchases, wallet
 from flowtally.ledger.people import accounts, credentials, managed, senders, users, whitelist
-from flowtally.ledger.providers import connected, pulls, said, stretches
+from flowtally.ledger.providers import connected, kept, pulls, said, stretches
 from flowtally.ledger.recorded import Filter, list_records
 from flowtally.ledger.tables import audit as audit_rows
 from flowtally.ledger.tables import audit_erased, metadata
@@ -42,6 +42,7 @@ EMPTIED = {
     "provider_balances": {"label"},
     "provider_grants": {"id", "kind", "raw_created", "raw_expires", "said_order"},
     "provider_pulls": {"detail"},
+    "provider_reconciliations": {"answer"},
     "provider_secrets": {"sealed"},
     "provider_sub_users": {"name"},
     "providers": {"address", "detail", "rules", "settings"},
@@ -79,6 +80,7 @@ STAYS = {
     "provider_balances": {"quantity"},
     "provider_grants": {"quantity", "standing"},
     "provider_pulls": {"outcome"},
+    "provider_reconciliations": {"match"},
     "provider_secrets": {"name"},  # which of those its vendor wants
     "provider_stretches": {"grain", "zone"},
     "providers": {"name", "state", "vendor"},  # the name is an id: of the series, whose figures stay
@@ -187,6 +189,8 @@ def connect(tx: Connection, account: str, word: str) -> None:
     said.put_grants(tx, made, [order], {}, now=7)
     said.put_sub_users(tx, made, [SubUserSaid(f"{word} bob", True)], now=7)
     stretches.put_stretch(tx, made, stretches.Stretch(0, 7, "day", "UTC", 1, 7))
+    answer = msgspec.json.encode({"users": [f"{word} bob"]}).decode()
+    kept.keep_reconciliation(tx, made, starts_at=1, ends_at=7, block=1, match="beyond", answer=answer, now=7)
     pulls.end_pull(tx, made, "late", began_at=6, next_at=9, detail=f"{word} sample", now=7)
 
 
@@ -224,7 +228,14 @@ def figures(tx: Connection) -> dict[str, list[Any]]:
     """All numbers of all tables but those of users and records."""
     left_out = (
         SEEN
-        | {"providers", "provider_secrets", "provider_grants", "provider_pulls", "provider_sub_users"}
+        | {
+            "providers",
+            "provider_secrets",
+            "provider_grants",
+            "provider_pulls",
+            "provider_sub_users",
+            "provider_reconciliations",
+        }
         | {"provider_balances"}  # what was left at the vendor: nothing is counted by it
         | {"audit", "audit_erased", "installation", "accounts", "credentials", "whitelist", "idempotency"}
     )

@@ -27,7 +27,7 @@ from flowtally.ledger.erasing import erased_accounts, erasures
 from flowtally.ledger.installation import read_installation
 from flowtally.ledger.money import plans, purchases, wallet
 from flowtally.ledger.people import accounts, credentials, managed, rotation, senders, users, whitelist
-from flowtally.ledger.providers import connected, pulls, said
+from flowtally.ledger.providers import connected, kept, pulls, said
 from flowtally.ledger.tables import audit, installation, metadata
 from flowtally.ledger.traffic import allocations, check_ins, grants, periods, vouchers
 from flowtally.ledger.traffic.codes import Code
@@ -47,6 +47,7 @@ MODULES += [
     check_ins,
     used_keys,
     connected,
+    kept,
     pulls,
     said,
 ]
@@ -135,6 +136,9 @@ COMMANDS: dict[str, Command] = {
     "put_balances": lambda tx, w: said.put_balances(tx, listed(tx), [BALANCE], now=NOW),
     "put_grants": lambda tx, w: said.put_grants(tx, listed(tx), [GRANT], {"7": 3}, now=NOW),
     "put_sub_users": lambda tx, w: said.put_sub_users(tx, listed(tx), [SubUserSaid("bob", True, 5)], now=NOW),
+    "keep_reconciliation": lambda tx, w: kept.keep_reconciliation(
+        tx, listed(tx), starts_at=5, ends_at=9, block=3, match="beyond", answer="{}", now=NOW
+    ),
     "use_key": lambda tx, w: used_keys.use_key(tx, "acme", "order-7", DIGEST, now=NOW),
     "remember": lambda tx, w: idempotency.remember(tx, w.asking, "k", DIGEST, status=201, answer={"id": 1}, now=NOW),
 }
@@ -237,7 +241,7 @@ EVERY_ROW = {
 @cache
 def blotted(row: str) -> str:
     return re.sub(
-        r"\b(acc|usr|grn|crd|alc|ret|per|trf|pln|ord|wip|vch|snd|prv|pul)_[0-9a-f]{32}\b|\b[0-9a-f]{64}\b", "*", row
+        r"\b(acc|usr|grn|crd|alc|ret|per|trf|pln|ord|wip|vch|snd|prv|pul|rec)_[0-9a-f]{32}\b|\b[0-9a-f]{64}\b", "*", row
     )
 
 

@@ -8,14 +8,14 @@ import msgspec
 from msgspec import Meta
 
 from flowtally.answers.claim_sheet import claim_csv, claim_text
-from flowtally.answers.moment import latest
-from flowtally.answers.reconciled import show_reconciliation
-from flowtally.answers.reconciliation import ReconciliationQuestion, compare
+from flowtally.answers.kept_reconciliations import answer_question, compare_with_kept, keep_answer, show_kept
+from flowtally.answers.reconciliation import ReconciliationQuestion
 from flowtally.core.edges import DateOrInstant, Instant
 from flowtally.core.errors import (
     BadRange,
     BadRequest,
     Conflict,
+    LimitReached,
     NotAcceptable,
     NotFound,
     RowsCompacted,
@@ -27,12 +27,16 @@ from flowtally.core.reconciling.names import NameRule
 from flowtally.core.reconciling.patterns import BadPattern
 from flowtally.core.reconciling.rules import NamePair, ReconciliationRules, read_rules, write_rules
 from flowtally.core.words import Unit
-from flowtally.ledger.providers import connected
+from flowtally.ledger.pages import ListPage
+from flowtally.ledger.providers import connected, kept
 from flowtally.protocol import (
     CutTold,
+    KeptReconciliationAnswer,
+    KeptReconciliationDetail,
     OffsetFit,
     OverheadTold,
     ReconciliationAnswer,
+    ReconciliationRequest,
     RoundingTold,
     Sides,
     SpanReconciled,
@@ -40,9 +44,11 @@ from flowtally.protocol import (
 )
 from flowtally.web.call import Call, Reply
 from flowtally.web.capacity.weights import of_reconciliation
+from flowtally.web.lists import PageQuery, show_page
 from flowtally.web.media import choose
-from flowtally.web.operation import operation
+from flowtally.web.operation import Listed, operation
 
+KEPT_PATH: Final = "/v1/accounts/{account}/providers/{provider}/reconciliations"
 RULES: Final = "/v1/accounts/{account}/providers/{provider}/rules"
 ClaimForm = Literal["json", "csv", "text"]
 FORMS: Final = {"json": JSON, "csv": CSV, "text": PLAIN}
@@ -89,6 +95,16 @@ EXAMPLE = ReconciliationAnswer(
     known_block=4711,
     known_at="2026-03-09T08:00:00Z",
 )
+KEPT = KeptReconciliationAnswer(
+    id="rec_0199f2c47b3a7c11a1f0b2c3d4e5f608",
+    provider="thor-main",
+    start="2026-03-01T00:00:00Z",
+    end="2026-03-02T00:00:00Z",
+    kept_at="2026-03-09T08:00:00Z",
+    known_block=4711,
+    match="matches",
+)
+DETAIL = KeptReconciliationDetail(KEPT.id, KEPT.kept_at, False, 0, 0, 0, EXAMPLE, EXAMPLE)
 RULES_EXAMPLE = ReconciliationRules(
     products=["residential"],
     names=[NamePair("sub7", "bob")],
@@ -160,11 +176,70 @@ def read_reconciliation(call: Call, account: str, query: ReconciliationQuery) ->
     question = ReconciliationQuestion(
         account, query.provider, query.start, query.end, query.corrected_since, query.quantity
     )
-    answer = show_reconciliation(compare(call.tx, call.usage, question, latest(call.usage, call.now)))
+    answer = answer_question(call.tx, call.usage, question, call.now)
     if form == JSON:
         return answer
     content, name = (claim_csv(answer), "claim.csv") if form == CSV else (claim_text(answer).encode(), "claim.txt")
     return Reply(content, form, headers={"Content-Disposition": f'attachment; filename="{name}"'})
+
+
+def plan_kept(call: Call, account: str, provider: str, body: ReconciliationRequest) -> ReconciliationAnswer:
+    question = ReconciliationQuestion(account, provider, body.start, body.end, body.corrected_since, body.quantity)
+    return answer_question(call.tx, call.usage, question, call.now)
+
+
+@operation(
+    "POST",
+    KEPT_PATH,
+    may="providers:write",
+    summary="Keep a reconciliation",
+    body=ReconciliationRequest,
+    answer=KeptReconciliationAnswer,
+    status=201,
+    errors=(UnknownAccount, NotFound, BadRange, LimitReached, RowsCompacted),
+    prepare=plan_kept,
+    body_example={"from": "2026-03-01", "to": "2026-04-01"},
+    example=KEPT,
+)
+def add_reconciliation(
+    call: Call, account: str, provider: str, body: ReconciliationRequest, prepared: ReconciliationAnswer
+) -> KeptReconciliationAnswer:
+    """Keeps the whole answer of now for ever, as of a bill that was checked. A provider has 1,000 at most."""
+    return keep_answer(call.tx, prepared, call.now)
+
+
+@operation(
+    "GET",
+    KEPT_PATH,
+    may="providers:read",
+    summary="List kept reconciliations",
+    query=PageQuery,
+    answer=Listed(KeptReconciliationAnswer),
+    errors=(UnknownAccount, NotFound),
+    example={"items": [KEPT], "next": None},
+)
+def list_reconciliations(
+    call: Call, account: str, provider: str, query: PageQuery
+) -> ListPage[KeptReconciliationAnswer]:
+    """In the order they were kept."""
+    whose = connected.read_provider(call.tx, provider, account)
+    found = kept.list_reconciliations(call.tx, whose, query.cursor, query.limit)
+    return show_page(found, lambda one: show_kept(one, whose.name))
+
+
+@operation(
+    "GET",
+    KEPT_PATH + "/{reconciliation}",
+    may="providers:read",
+    summary="Compare a kept reconciliation with now",
+    answer=KeptReconciliationDetail,
+    errors=(UnknownAccount, NotFound, BadRange, RowsCompacted),
+    example=DETAIL,
+)
+def read_kept_reconciliation(call: Call, account: str, provider: str, reconciliation: str) -> KeptReconciliationDetail:
+    """What was answered then, the same question now, and what moved since: what the vendor changed in a bill that was
+    checked, and what was measured late or corrected."""
+    return compare_with_kept(call.tx, call.usage, account, provider, reconciliation, call.now)
 
 
 @operation(

@@ -13,12 +13,19 @@ from flowtally.cli import ask
 from flowtally.cli.dates import FROM, TO, Dates
 from flowtally.cli.provider import Name
 from flowtally.cli.show import output
-from flowtally.cli.show.output import Json, document, say, table
+from flowtally.cli.show.output import Json, document, say, table, when
 from flowtally.cli.show.quantities import Write
 from flowtally.cli.usage import short
 from flowtally.client import ReconciliationAsked
 from flowtally.core.units import counted, exact_bytes, human_count, same_unit
-from flowtally.protocol import ReconciliationAnswer, ReconciliationRules, Sides
+from flowtally.protocol import (
+    KeptReconciliationAnswer,
+    KeptReconciliationDetail,
+    ReconciliationAnswer,
+    ReconciliationRequest,
+    ReconciliationRules,
+    Sides,
+)
 
 EXAMPLES: Final = """\
 \b
@@ -27,6 +34,8 @@ Examples:
   flowtally reconcile thor-main --from 2026-03 --to 2026-04
   flowtally reconcile thor-main --from 2026-03 --to 2026-04 --corrected-since 2026-04-03T00:00:00Z
   flowtally reconcile thor-main --from 2026-03 --to 2026-04 --claim > claim.txt
+  flowtally reconcile thor-main --from 2026-03 --to 2026-04 --keep
+  flowtally reconcile thor-main --kept rec_0199f2c47b3a7c11a1f0b2c3d4e5f608
   flowtally reconcile thor-main --show-rules > rules.json
   flowtally reconcile thor-main --set-rules rules.json
 """
@@ -70,11 +79,18 @@ def reconcile(
         Path | None,
         typer.Option("--set-rules", help="Compare by the rules in this JSON file from now on. - is standard input."),
     ] = None,
+    keep: Annotated[
+        bool, typer.Option("--keep", help="Keep the answer as it is now, to compare with later. Prints its id.")
+    ] = False,
+    list_kept: Annotated[bool, typer.Option("--list-kept", help="List the answers that were kept.")] = False,
+    kept: Annotated[
+        str | None, typer.Option("--kept", metavar="ID", help="Compare a kept answer with the same question now.")
+    ] = None,
     json: Json = False,
 ) -> None:
     """Compare what a vendor bills with what was measured: by day and by user, with what explains the difference."""
-    if claim + csv + json + show_rules + (set_rules is not None) > 1:
-        raise typer.BadParameter("choose one of --claim, --csv, --json, --show-rules and --set-rules")
+    if claim + csv + show_rules + (set_rules is not None) + keep + list_kept + (kept is not None) > 1:
+        raise typer.BadParameter("choose one of --claim, --csv, --show-rules, --set-rules, --keep, --list-kept, --kept")
     rules = None if set_rules is None else read_rules(set_rules)
     with ask.client() as client:
         account = client.find_provider(name).account
@@ -84,9 +100,23 @@ def reconcile(
         if rules is not None:
             document(client.set_reconciliation_rules(account, name, rules))
             return
+        if list_kept:
+            show_list(list(client.kept_reconciliations(account, name)), json=json)
+            return
+        if kept is not None:
+            show_kept(client.kept_reconciliation(account, name, kept), json=json)
+            return
         dates = Dates(client, account)
         start, end = dates.range(start, end)
         question = ReconciliationAsked(start=start, end=end, corrected_since=dates.instant(corrected_since))
+        if keep:
+            asked = ReconciliationRequest(start, end, question["corrected_since"])
+            made = client.keep_reconciliation(account, name, asked)
+            if json:
+                document(made)
+            else:
+                say(made.id)
+            return
         if claim or csv:
             output.raw(client.claim_sheet(account, name, "csv" if csv else "text", **question).decode())
             return
@@ -104,6 +134,29 @@ def read_rules(path: Path) -> ReconciliationRules:
         return msgspec.json.decode(text, type=ReconciliationRules)
     except (OSError, UnicodeDecodeError, msgspec.MsgspecError) as error:
         raise typer.BadParameter(f"{path}: {error}") from None
+
+
+def show_list(found: list[KeptReconciliationAnswer], *, json: bool) -> None:
+    if json:
+        document(found)
+        return
+    rows = [(one.id, short(one.start), short(one.end), MATCH[one.match], when(one.kept_at)) for one in found]
+    table(("id", "from", "to", "then", "kept"), rows)
+
+
+def show_kept(one: KeptReconciliationDetail, *, json: bool) -> None:
+    """What moved since, then the answer of now."""
+    if json:
+        document(one)
+        return
+    write = exact_bytes if one.now.quantity == "bytes" else human_count
+    say(f"Kept {when(one.kept_at)}: {MATCH[one.kept.match]}. {'Changed since.' if one.changed else 'Nothing changed.'}")
+    if one.changed:
+        moved = (one.measured_moved, one.billed_moved, one.unexplained_moved)
+        rows = [(what, write(n)) for what, n in zip(("measured", "billed", "unexplained"), moved, strict=True)]
+        table(("", "moved by"), rows, right=frozenset({1}))
+    say()
+    show_reconciliation(one.now)
 
 
 def show_reconciliation(answer: ReconciliationAnswer) -> None:

@@ -126,6 +126,9 @@ class AsyncClient:
 
     reconciliation = _ask(calls.reconciliation)
     claim_sheet = _ask(calls.claim_sheet)
+    keep_reconciliation = _ask(calls.keep_reconciliation)
+    kept_reconciliations = _list(calls.kept_reconciliations)
+    kept_reconciliation = _ask(calls.kept_reconciliation)
     reconciliation_rules = _ask(calls.reconciliation_rules)
     set_reconciliation_rules = _ask(calls.set_reconciliation_rules)
 

@@ -304,6 +304,23 @@ def claim_sheet(
     return read(f"/v1/accounts/{segment(account)}/reconciliation", bytes, query, "*/*")
 
 
+def keep_reconciliation(
+    account: str, provider: str, request: p.ReconciliationRequest, *, once: str | None = None
+) -> ClientCall[p.KeptReconciliationAnswer]:
+    """Keep the answer of now for ever."""
+    return write("POST", _kept(account, provider), p.KeptReconciliationAnswer, request, once=once)
+
+
+def kept_reconciliations(account: str, provider: str) -> Listing[p.KeptReconciliationAnswer]:
+    """In the order they were kept."""
+    return Listing(_kept(account, provider), Page[p.KeptReconciliationAnswer])
+
+
+def kept_reconciliation(account: str, provider: str, reconciliation: str) -> ClientCall[p.KeptReconciliationDetail]:
+    """One as it was kept, beside the same question now."""
+    return read(f"{_kept(account, provider)}/{segment(reconciliation)}", p.KeptReconciliationDetail)
+
+
 def reconciliation_rules(account: str, provider: str) -> ClientCall[p.ReconciliationRules]:
     """By which rules a provider is compared."""
     return read(_rules(account, provider), p.ReconciliationRules)
@@ -852,8 +869,12 @@ def _reconciliation_query(provider: str, question: ReconciliationAsked) -> Query
     return query
 
 
+def _kept(account: str, provider: str) -> str:
+    return f"{_provider(account, provider)}/reconciliations"
+
+
 def _rules(account: str, provider: str) -> str:
-    return f"/v1/accounts/{segment(account)}/providers/{segment(provider)}/rules"
+    return f"{_provider(account, provider)}/rules"
 
 
 def _usage_query(question: UsageQuestion | OverallUsageQuestion) -> Query:

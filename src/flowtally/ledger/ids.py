@@ -27,6 +27,7 @@ Prefix = Literal[
     "snd_",
     "prv_",
     "pul_",
+    "rec_",
 ]
 
 

@@ -709,3 +709,20 @@ provider_pulls = Table(
     CheckConstraint("began_at <= ended_at", name="span"),
 )
 Index("ix_provider_pulls_provider_id", provider_pulls.c.provider, provider_pulls.c.id)
+
+# What a bill and what was measured said of each other, as somebody kept it.
+provider_reconciliations = Table(
+    "provider_reconciliations",
+    metadata,
+    Column("id", Words, primary_key=True),
+    Column("provider", Words, ForeignKey("providers.id"), nullable=False),
+    Column("starts_at", BigInteger, nullable=False),
+    Column("ends_at", BigInteger, nullable=False),
+    Column("block", BigInteger, nullable=False),
+    Column("kept_at", BigInteger, nullable=False),
+    Column("match", Words, nullable=False),
+    Column("answer", Words, nullable=False),
+    CheckConstraint("starts_at < ends_at", name="span"),
+    CheckConstraint("match IN ('matches', 'within_tolerance', 'beyond')", name="match"),
+)
+Index("ix_provider_reconciliations_provider_id", provider_reconciliations.c.provider, provider_reconciliations.c.id)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from flowtally.core.edges import Instant
+from flowtally.core.edges import DateOrInstant, Instant
 from flowtally.core.reconciling.cut import CutReason
 from flowtally.core.reconciling.names import Side
 from flowtally.core.reconciling.oddities import OddityKind
@@ -250,3 +250,59 @@ class ReconciliationAnswer(msgspec.Struct, frozen=True):
     ambiguous: list[AmbiguousName]
     known_block: int
     known_at: Instant
+
+
+class ReconciliationRequest(msgspec.Struct, forbid_unknown_fields=True):
+    """A reconciliation to keep as it is now.
+
+    from: The first instant: a date of the vendor's calendar or RFC 3339. Null: 30 days before the end.
+    to: The end, which no longer belongs to it. Null: the end of what the vendor told.
+    corrected_since: What either side changed after this instant counts as corrected; null: nothing does.
+    quantity: What is compared; null: bytes, or requests where the vendor tells of nothing else.
+    """
+
+    start: DateOrInstant | None = msgspec.field(name="from", default=None)
+    end: DateOrInstant | None = msgspec.field(name="to", default=None)
+    corrected_since: Instant | None = None
+    quantity: Unit | None = None
+
+
+class KeptReconciliationAnswer(msgspec.Struct, frozen=True):
+    """A reconciliation that was kept.
+
+    provider: The provider's name.
+    from: The first instant of the first whole span.
+    kept_at: When it was kept.
+    known_block: Rows up to this block were counted.
+    match: What it said then.
+    """
+
+    id: str
+    provider: str
+    start: Instant = msgspec.field(name="from")
+    end: Instant = msgspec.field(name="to")
+    kept_at: Instant
+    known_block: int
+    match: Match
+
+
+class KeptReconciliationDetail(msgspec.Struct, frozen=True):
+    """A reconciliation as it was kept, beside the same question now.
+
+    kept_at: When it was kept.
+    changed: Whether any figure, told span or verdict is another one now.
+    measured_moved: What was measured now, less what was then.
+    billed_moved: What the vendor tells now, less what it told then.
+    unexplained_moved: What is unexplained now, less what was then.
+    kept: What was answered then.
+    now: What is answered now.
+    """
+
+    id: str
+    kept_at: Instant
+    changed: bool
+    measured_moved: int
+    billed_moved: int
+    unexplained_moved: int
+    kept: ReconciliationAnswer
+    now: ReconciliationAnswer

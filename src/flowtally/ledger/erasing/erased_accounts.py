@@ -55,6 +55,7 @@ from flowtally.ledger.tables import (
     provider_balances,
     provider_grants,
     provider_pulls,
+    provider_reconciliations,
     provider_secrets,
     provider_sub_users,
     providers,
@@ -255,7 +256,13 @@ TEXTS: Final = (
 
 
 # What providers listed, and how asking them went. Labels of balances have names of sub-users.
-SAID: Final = {provider_sub_users: "name", provider_grants: "id", provider_balances: "label", provider_pulls: "id"}
+SAID: Final = {
+    provider_sub_users: "name",
+    provider_grants: "id",
+    provider_balances: "label",
+    provider_pulls: "id",
+    provider_reconciliations: "id",
+}
 
 
 def texts_left(tx: Connection, account: str) -> list[str]:
