@@ -152,6 +152,18 @@ def test_nobodys_rest_of_rounded_figures_is_rounding() -> None:
     assert found.sides == Explained(measured=2008, billed=2045, rounding=22, only_billed=15, rounding_bound=50)
 
 
+def test_the_rest_is_as_inexact_as_all_that_it_is_the_rest_of_also_where_we_measured_use_of_nobody() -> None:
+    facts = BothSides(
+        [START, START + DAY_MS],
+        {"ann": [1004], "bob": [1004], "": [11]},
+        {"ann": [1000], "bob": [1000], "": [40]},
+        step=10,
+    )
+    found = reconcile(facts, match_names(facts.measured, facts.billed, NameMapping()), Tolerances())
+    assert [line.sides.rounding_bound for line in found.lines] == [30, 10, 10]
+    assert (found.sides.rounding, found.match) == (21, "matches")
+
+
 def test_the_spans_of_a_vendor_without_sub_users_are_compared_with_everybody() -> None:
     facts = BothSides([START, START + DAY_MS], {"ann": [10], "bob": [20]}, {"": [31]})
     found = reconcile(facts, match_names(facts.measured, facts.billed, NameMapping()), Tolerances(whole_amount=1))

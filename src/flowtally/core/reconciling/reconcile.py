@@ -89,7 +89,7 @@ def plan_cut(facts: BothSides, names: MatchedNames, clocks: Sequence[int], grid:
     that both sides know."""
     known = [line for line in names.lines if line.both]
     billed = _sum(facts.billed, (name for line in known for name in line.billed), facts.spans)
-    bound = sum(_bound(facts, line) for line in known)
+    bound = sum(_bound(facts, names, line) for line in known)
     return fit_cut(facts.edges, clocks, billed, [bound] * facts.spans, facts.steady, grid)
 
 
@@ -98,7 +98,7 @@ def differ(facts: BothSides, names: MatchedNames) -> bool:
     known = [line for line in names.lines if line.both]
     measured = _sum(facts.measured, (name for line in known for name in line.measured), facts.spans)
     billed = _sum(facts.billed, (name for line in known for name in line.billed), facts.spans)
-    bound = sum(_bound(facts, line) for line in known)
+    bound = sum(_bound(facts, names, line) for line in known)
     both = zip(measured, billed, facts.steady, strict=True)
     return any(stands and abs(said - used) > bound for used, said, stands in both)
 
@@ -114,7 +114,7 @@ def reconcile(
     assert (as_cut is None) == (cut is None or not cut.claimed), "measured by the calendar that is claimed"
     told = facts.all_told
     columns = [_columns(facts, line, as_cut) if line.both else None for line in names.lines]
-    fit = _fit_share(facts, names.lines, [one for one in columns if one is not None])
+    fit = _fit_share(facts, names, [one for one in columns if one is not None])
     cells = [
         _cells(facts, names, line, one, fit.overhead, told) for line, one in zip(names.lines, columns, strict=True)
     ]
@@ -142,11 +142,11 @@ def reconcile(
     )
 
 
-def _fit_share(facts: BothSides, lines: Iterable[UserLine], columns: Sequence[LineFacts]) -> ShareFit:
+def _fit_share(facts: BothSides, names: MatchedNames, columns: Sequence[LineFacts]) -> ShareFit:
     """From the sums of all lines that both sides know, measured by the calendar that is claimed."""
     measured = sum_columns((column.as_cut for column in columns), facts.spans)
     billed = sum_columns((column.billed for column in columns), facts.spans)
-    bound = sum(_bound(facts, line) for line in lines if line.both)
+    bound = sum(_bound(facts, names, line) for line in names.lines if line.both)
     return fit_share(measured, billed, [bound] * facts.spans, facts.steady)
 
 
@@ -189,23 +189,19 @@ def _cells(
     told: Sequence[bool],
 ) -> list[Cell]:
     if columns is not None:
-        return explain_line(columns, _bound(facts, line), overhead, told)
+        return explain_line(columns, _bound(facts, names, line), overhead, told)
     if line.measured:
         return explain_measured(_sum(facts.measured, line.measured, facts.spans), told)
     billed = _sum(facts.billed, line.billed, facts.spans)
-    return explain_billed(billed, told, _bound_of_rest(facts, names) if line.billed == (EVERYBODY,) else 0)
+    return explain_billed(billed, told, _bound(facts, names, line) if line.billed == (EVERYBODY,) else 0)
 
 
-def _bound(facts: BothSides, line: UserLine) -> int:
-    """What rounding can be in one cell: less than a step for each figure, whichever way the vendor rounds."""
-    named = sum(name != EVERYBODY for name in line.billed)
-    return facts.step * facts.figures * max(named, 1) if facts.step > 1 else 0
-
-
-def _bound_of_rest(facts: BothSides, names: MatchedNames) -> int:
-    """Of what the vendor ascribes to nobody: its figure of the account less those of all its sub-users."""
-    figures = sum(len(line.billed) for line in names.lines)
-    return facts.step * facts.figures * figures if facts.step > 1 else 0
+def _bound(facts: BothSides, names: MatchedNames, line: UserLine) -> int:
+    """What rounding can be in one cell: less than a step for each figure, whichever way the vendor rounds. What it
+    ascribes to nobody is what is left of its figure of the account without those of all its sub-users."""
+    is_rest = EVERYBODY in line.billed and not names.everybody
+    told = sum(len(one.billed) for one in names.lines) if is_rest else len(line.billed)
+    return facts.step * facts.figures * max(told, 1) if facts.step > 1 else 0
 
 
 def _sum(table: Table, names: Iterable[str], spans: int) -> Sequence[int]:
