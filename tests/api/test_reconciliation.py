@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from tests.conftest import NOW, Client, token_of
 from tests.web.test_error_shape import assert_problem
@@ -144,3 +146,35 @@ def test_a_provider_has_so_many_kept_and_no_more(client: Client, thor: str, monk
     monkeypatch.setattr("flowtally.ledger.providers.kept.MOST", 1)
     assert client.post(KEPT, json=TENTH_ALONE).status_code == 201
     assert_problem(client.post(KEPT, json=TENTH_ALONE), 409, "limit_reached")
+
+
+def test_what_a_resellers_customers_used_is_compared_by_who_runs_flowtally_alone(
+    client: Client, thor: str, usage: MemoryStore
+) -> None:
+    """A vendor bills one account of the reseller for what all of its customers used."""
+    for account in ("beta", "gamma"):
+        client.post("/v1/accounts", json={"id": account})
+        usage.rows = [*usage.rows, {**usage.rows[0], "account": account, "user": "", "time": TENTH, "bytes_down": 7}]
+    manager = token_of(client, "/v1/accounts/acme/credentials", scope="manage")
+    others = {"accounts": ["acme", "beta"]}
+    assert_problem(client.put(RULES, json=others, headers=manager), 403, "forbidden")
+    assert_problem(client.put(RULES, json={"accounts": ["nobody"]}), 404, "unknown_account")
+    assert client.put(RULES, json={"accounts": ["acme"]}, headers=manager).status_code == 200
+    alone = client.get(PATH, params={"provider": thor, **TENTH_ALONE}, headers=manager).json()
+    assert client.put(RULES, json=others).status_code == 200
+    both = client.get(PATH, params={"provider": thor, **TENTH_ALONE}).json()
+    up = usage.rows[0]["bytes_up"]
+    assert (both["accounts"], both["total"]["measured"]) == (["acme", "beta"], alone["total"]["measured"] + 7 + up)
+    kept = client.post(KEPT, json=TENTH_ALONE).json()["id"]
+    asked: Any = {"params": {"provider": thor, **TENTH_ALONE}, "headers": manager}
+    for answer in (
+        client.get(PATH, **asked),
+        client.get(RULES, headers=manager),
+        client.put(RULES, json={}, headers=manager),
+        client.post(KEPT, json=TENTH_ALONE, headers=manager),
+        client.get(f"{KEPT}/{kept}", headers=manager),
+    ):
+        assert_problem(answer, 403, "forbidden")
+    client.put(RULES, json={})
+    assert client.get(PATH, **asked).json()["accounts"] == []
+    assert_problem(client.get(f"{KEPT}/{kept}", headers=manager), 403, "forbidden")

@@ -109,6 +109,8 @@ def _how(answer: ReconciliationAnswer, write: Write) -> Iterator[str]:
     moving = sum(one.told and not one.settled for one in answer.spans)
     yield "HOW THESE FIGURES CAME"
     yield f"  measured: every event counted by flowtally, up to block {answer.known_block}, at {answer.known_at}"
+    if answer.accounts:
+        yield f"    only accounts {', '.join(answer.accounts)}"
     if answer.products:
         yield f"    only products {', '.join(answer.products)}"
     when = f", asked from {asked[0]} to {asked[-1]}" if asked else ""

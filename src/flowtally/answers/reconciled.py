@@ -61,6 +61,7 @@ def show_reconciliation(one: Compared) -> ReconciliationAnswer:
         zone=calendar.name,
         grain=one.grain,
         quantity=one.quantity,
+        accounts=one.rules.accounts,
         products=one.rules.products,
         corrected_since=format_if_any(one.since),
         match=found.match,

@@ -242,7 +242,13 @@ class _Asking:
         quantity: Unit | None,
     ) -> None:
         self._usage = usage
-        self._measured = Where(METERED, account, products=tuple(rules.products) or None, until_block=block)
+        self._measured = Where(
+            METERED,
+            None if rules.accounts else account,
+            accounts=tuple(rules.accounts) or None,
+            products=tuple(rules.products) or None,
+            until_block=block,
+        )
         self._billed = Where(series, account, until_block=block)
         self._asked = quantity
         self.quantity: Unit = quantity or "bytes"
@@ -286,7 +292,8 @@ class _Asking:
 
 
 class _Ids:
-    """Users by id and by name. Where a name was used again its users are one: the vendor knows no ids of ours."""
+    """Users by id and by name. Where a name was used again, or by several accounts, its users are one: the vendor
+    knows no ids of ours."""
 
     def __init__(self, names: Mapping[str, str]) -> None:
         self._names = names

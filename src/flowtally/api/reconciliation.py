@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Final, Literal
 
 import msgspec
@@ -15,6 +16,7 @@ from flowtally.core.errors import (
     BadRange,
     BadRequest,
     Conflict,
+    Forbidden,
     LimitReached,
     NotAcceptable,
     NotFound,
@@ -28,6 +30,7 @@ from flowtally.core.reconciling.patterns import BadPattern
 from flowtally.core.reconciling.rules import NamePair, ReconciliationRules, read_rules, write_rules
 from flowtally.core.words import Unit
 from flowtally.ledger.pages import ListPage
+from flowtally.ledger.people.accounts import read_account
 from flowtally.ledger.providers import connected, kept
 from flowtally.protocol import (
     CutTold,
@@ -42,6 +45,7 @@ from flowtally.protocol import (
     SpanReconciled,
     UserReconciled,
 )
+from flowtally.web.auth import require_whole
 from flowtally.web.call import Call, Reply
 from flowtally.web.capacity.weights import of_reconciliation
 from flowtally.web.lists import PageQuery, show_page
@@ -75,6 +79,7 @@ EXAMPLE = ReconciliationAnswer(
     zone="UTC",
     grain="day",
     quantity="bytes",
+    accounts=[],
     products=[],
     corrected_since=None,
     match="matches",
@@ -158,7 +163,7 @@ class ReconciliationQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=Tru
     weigh=of_reconciliation,
     query=ReconciliationQuery,
     answer=ReconciliationAnswer,
-    errors=(BadRequest, BadRange, UnknownAccount, NotFound, NotAcceptable, RowsCompacted),
+    errors=(BadRequest, BadRange, UnknownAccount, NotFound, NotAcceptable, RowsCompacted, Forbidden),
     also=(CSV, PLAIN),
     example=EXAMPLE,
 )
@@ -176,6 +181,7 @@ def read_reconciliation(call: Call, account: str, query: ReconciliationQuery) ->
     question = ReconciliationQuestion(
         account, query.provider, query.start, query.end, query.corrected_since, query.quantity
     )
+    _check_sees(call, account, query.provider)
     answer = answer_question(call.tx, call.usage, question, call.now)
     if form == JSON:
         return answer
@@ -184,8 +190,21 @@ def read_reconciliation(call: Call, account: str, query: ReconciliationQuery) ->
 
 
 def plan_kept(call: Call, account: str, provider: str, body: ReconciliationRequest) -> ReconciliationAnswer:
+    _check_sees(call, account, provider)
     question = ReconciliationQuestion(account, provider, body.start, body.end, body.corrected_since, body.quantity)
     return answer_question(call.tx, call.usage, question, call.now)
+
+
+def _check_sees(call: Call, account: str, provider: str) -> None:
+    """Forbidden where other accounts' use is compared, for credentials of one. UnknownAccount, NotFound."""
+    read_account(call.tx, account)
+    rules = read_rules(connected.read_provider(call.tx, provider, account).rules)
+    _check_accounts(call, account, rules.accounts)
+
+
+def _check_accounts(call: Call, account: str, named: Sequence[str]) -> None:
+    if set(named) - {account}:
+        require_whole(call.credential)
 
 
 @operation(
@@ -196,7 +215,7 @@ def plan_kept(call: Call, account: str, provider: str, body: ReconciliationReque
     body=ReconciliationRequest,
     answer=KeptReconciliationAnswer,
     status=201,
-    errors=(UnknownAccount, NotFound, BadRange, LimitReached, RowsCompacted),
+    errors=(UnknownAccount, NotFound, BadRange, LimitReached, RowsCompacted, Forbidden),
     prepare=plan_kept,
     body_example={"from": "2026-03-01", "to": "2026-04-01"},
     example=KEPT,
@@ -233,13 +252,16 @@ def list_reconciliations(
     may="providers:read",
     summary="Compare a kept reconciliation with now",
     answer=KeptReconciliationDetail,
-    errors=(UnknownAccount, NotFound, BadRange, RowsCompacted),
+    errors=(UnknownAccount, NotFound, BadRange, RowsCompacted, Forbidden),
     example=DETAIL,
 )
 def read_kept_reconciliation(call: Call, account: str, provider: str, reconciliation: str) -> KeptReconciliationDetail:
     """What was answered then, the same question now, and what moved since: what the vendor changed in a bill that was
     checked, and what was measured late or corrected."""
-    return compare_with_kept(call.tx, call.usage, account, provider, reconciliation, call.now)
+    _check_sees(call, account, provider)
+    found = compare_with_kept(call.tx, call.usage, account, provider, reconciliation, call.now)
+    _check_accounts(call, account, found.kept.accounts)
+    return found
 
 
 @operation(
@@ -248,12 +270,14 @@ def read_kept_reconciliation(call: Call, account: str, provider: str, reconcilia
     may="providers:read",
     summary="Read by which rules a provider is compared",
     answer=ReconciliationRules,
-    errors=(UnknownAccount, NotFound),
+    errors=(UnknownAccount, NotFound, Forbidden),
     example=RULES_EXAMPLE,
 )
 def read_reconciliation_rules(call: Call, account: str, provider: str) -> ReconciliationRules:
     """The usual ones where nobody said others."""
-    return read_rules(connected.read_provider(call.tx, provider, account).rules)
+    rules = read_rules(connected.read_provider(call.tx, provider, account).rules)
+    _check_accounts(call, account, rules.accounts)
+    return rules
 
 
 @operation(
@@ -263,7 +287,7 @@ def read_reconciliation_rules(call: Call, account: str, provider: str) -> Reconc
     summary="Say by which rules a provider is compared",
     body=ReconciliationRules,
     answer=ReconciliationRules,
-    errors=(UnknownAccount, NotFound, Conflict, Unprocessable),
+    errors=(UnknownAccount, NotFound, Conflict, Unprocessable, Forbidden),
     body_example=msgspec.to_builtins(RULES_EXAMPLE),
     example=RULES_EXAMPLE,
 )
@@ -271,7 +295,10 @@ def put_reconciliation_rules(call: Call, account: str, provider: str, body: Reco
     """All of them anew: what is left out is as usual. A pattern is a regular expression of one group, which is the name
     that is meant, without alternatives: `customer-(.+)-zone-.*`. Where rules lead to several names none is taken, and
     the answer says so."""
-    connected.read_provider(call.tx, provider, account)
+    was = read_rules(connected.read_provider(call.tx, provider, account).rules)
+    _check_accounts(call, account, [*was.accounts, *body.accounts])
+    for named in body.accounts:
+        read_account(call.tx, named)
     try:
         rules = write_rules(body)
     except BadPattern as error:

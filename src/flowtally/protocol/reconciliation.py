@@ -210,6 +210,7 @@ class ReconciliationAnswer(msgspec.Struct, frozen=True):
     zone: The calendar that the vendor says its days are cut by.
     grain: How finely the vendor tells its usage; `pull`: from look to look.
     quantity: What is compared.
+    accounts: Only the use of these accounts was measured against it; empty: that of `account`.
     products: Only these products were measured against it; empty: all.
     corrected_since: The instant from which corrections count as such; null: none do.
     match: As of a span, by the tolerances for the whole range.
@@ -235,6 +236,7 @@ class ReconciliationAnswer(msgspec.Struct, frozen=True):
     zone: str
     grain: Grain
     quantity: Unit
+    accounts: list[str]
     products: list[str]
     corrected_since: Instant | None
     match: Match

@@ -14,6 +14,7 @@ from flowtally.core.reconciling.patterns import BadPattern, NamePattern
 MAX_PAIRS: Final = 10_000
 MAX_RULES: Final = 20
 MAX_PRODUCTS: Final = 100
+MAX_ACCOUNTS: Final = 1_000
 Name = Annotated[str, Meta(max_length=256)]
 USUAL: Final = Tolerances(span_per_mille=10, whole_per_mille=10)
 
@@ -32,13 +33,16 @@ class NamePair(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class ReconciliationRules(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How a provider's figures are compared with what was measured.
 
-    products: Only use of these products went through the provider; empty: all use of the account.
+    accounts: Whose use went through the provider, such as a reseller's customers; empty: that of its own account alone.
+        Only credentials of the installation may name others, and read what is compared by such rules.
+    products: Only use of these products went through the provider; empty: all use.
     names: Which names are the same, where they differ; a name that is in it follows no rule.
     rewriting: Rules that make of a name of one side that of the other.
     tolerances: How much may be left over before it is told as beyond tolerance.
     settle_days: For how many days after a span has ended the vendor's figure may still move.
     """
 
+    accounts: Annotated[list[Name], Meta(max_length=MAX_ACCOUNTS)] = []
     products: Annotated[list[Name], Meta(max_length=MAX_PRODUCTS)] = []
     names: Annotated[list[NamePair], Meta(max_length=MAX_PAIRS)] = []
     rewriting: Annotated[list[NameRule], Meta(max_length=MAX_RULES)] = []
