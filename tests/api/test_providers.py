@@ -25,6 +25,7 @@ from flowtally.core.reported import (
     span_key,
 )
 from flowtally.core.times import DAY_MS
+from flowtally.ledger.providers import connected
 from flowtally.providers.connecting import ServerStops
 from flowtally.providers.puller import ChangedShape, Denied, Failed, Limited, Sight, ToPull
 
@@ -370,3 +371,29 @@ def test_figures_for_monitoring_name_every_state(client: Client) -> None:
     assert 'flowtally_providers{state="new"} 1' in text
     assert 'flowtally_provider_pulls_total{outcome="ok"} 0' in text
     assert "flowtally_providers_up 1" in text
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("POST", MINE, ADD | {"name": "odin"}),
+        ("PATCH", f"{MINE}/thor", {"every_s": 60}),
+        ("POST", f"{MINE}/thor/pull", None),
+    ],
+)
+def test_whoever_asks_vendors_hears_of_it_once_it_is_committed(
+    client: Client, monkeypatch: pytest.MonkeyPatch, method: str, path: str, body: Any
+) -> None:
+    """Who looks before that finds nobody to ask, and looks again in half a minute."""
+    client.post(MINE, json=ADD)
+    services, heard = client.app.state.services, []
+
+    def nudge() -> None:
+        with services.ledger.read() as tx:
+            heard.append([(one.name, one.every_s) for one in connected.due_providers(tx, 10**15, 9)])
+
+    monkeypatch.setattr(services.providers, "nudge", nudge)
+    assert client.request(method, path, json=body).is_success
+    [seen] = heard
+    with services.ledger.read() as tx:
+        assert seen == [(one.name, one.every_s) for one in connected.due_providers(tx, 10**15, 9)]

@@ -21,7 +21,8 @@ class Told:
     def __init__(self, fails: str = "") -> None:
         self.said: list[str] = []
         self.fails = fails
-        self.usage = self.ledger = self.clock = self.moments = self.doorkeeper = self.ingest = self.care = self
+        self.usage = self.ledger = self.clock = self.moments = self.doorkeeper = self
+        self.ingest = self.care = self.providers = self
 
     def _say(self, what: str) -> None:
         self.said.append(what)
@@ -66,6 +67,9 @@ class Told:
     def look_again(self, account: str) -> None:
         self._say(f"opening {account}")
 
+    def nudge(self) -> None:
+        self._say("providers")
+
     def finish_erasures(self) -> None:
         self._say("erasures")
 
@@ -90,7 +94,7 @@ def worked(services: Told) -> Any:
     return work
 
 
-EVERY = ["credentials", "names acme", "promises acme", "opening acme", "erasures"]
+EVERY = ["credentials", "names acme", "promises acme", "opening acme", "providers", "erasures"]
 
 
 def test_a_write_begins_then_knows_its_instant_then_works_then_tells_in_one_order() -> None:

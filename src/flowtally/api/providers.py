@@ -51,6 +51,7 @@ from flowtally.web.auth import require_whole
 from flowtally.web.call import Call
 from flowtally.web.lists import PageQuery, show_page
 from flowtally.web.operation import Listed, operation
+from flowtally.web.transaction import Effect
 
 LIST: Final = "/v1/accounts/{account}/providers"
 ONE: Final = LIST + "/{provider}"
@@ -152,6 +153,7 @@ def _setting(one: ProviderSetting) -> VendorSetting:
     answer=ProviderAnswer,
     status=201,
     errors=(UnknownAccount, Conflict, LimitReached, Unprocessable, Forbidden),
+    effects=(Effect.PROVIDERS,),
     holds_password=True,
     body_example={"name": "thor-main", "vendor": "thordata", "secrets": {"token": "aaaa-bbbb"}, "since": "2026-01-01"},
     example=msgspec.structs.replace(EXAMPLE, state="new", told_until=None, tried_at=None, pulled_at=None),
@@ -174,7 +176,6 @@ def add_provider(call: Call, account: str, body: ProviderRequest) -> ProviderAns
         every_s=body.every_s,
         now=call.now,
     )
-    call.services.providers.nudge()
     return _show(call, made)
 
 
@@ -272,6 +273,7 @@ def read_provider(call: Call, account: str, provider: str) -> ProviderAnswer:
     body=ProviderChange,
     answer=ProviderAnswer,
     errors=(*READING, Conflict, Unprocessable, Forbidden),
+    effects=(Effect.PROVIDERS,),
     holds_password=True,
     body_example={"secrets": {"token": "cccc-dddd"}},
     example=EXAMPLE,
@@ -297,7 +299,6 @@ def change_provider(call: Call, account: str, provider: str, body: ProviderChang
         every_s=None if isinstance(body.every_s, UnsetType) else body.every_s,
         paused=None if isinstance(body.paused, UnsetType) else body.paused,
     )
-    call.services.providers.nudge()
     return _show(call, changed)
 
 
@@ -332,13 +333,13 @@ def remove_provider(call: Call, account: str, provider: str) -> ProviderAnswer:
     answer=ProviderAnswer,
     status=202,
     errors=(*READING, Conflict),
+    effects=(Effect.PROVIDERS,),
     example=EXAMPLE,
 )
 def pull_provider(call: Call, account: str, provider: str) -> ProviderAnswer:
     """It has the next turn: one provider is asked at a time. `tried_at` tells when that is done."""
     found = _read(call, account, provider)
     asked = pulls.ask_now(call.tx, connected.read_live(call.tx, found.name), now=call.now)
-    call.services.providers.nudge()
     return _show(call, asked)
 
 

@@ -33,6 +33,7 @@ class Effect(Enum):
     NAMES = "names"  # a user's name was given to somebody else, or to nobody
     PROMISES = "promises"  # something of an account was promised or taken back: follows every write of an account
     OPENING = "opening"  # events that wait for the account may count from now on
+    PROVIDERS = "providers"  # one is to be asked, maybe at once
     ERASURES = "erasures"  # work is left that is finished after the commit; it must meet no names that were forgotten
 
 
@@ -41,6 +42,7 @@ HEARD: Final[Mapping[Effect, Callable[[Services, str], object]]] = {
     Effect.NAMES: lambda services, account: services.ingest.forget_names(account),
     Effect.PROMISES: lambda services, account: services.ingest.gave(account),
     Effect.OPENING: lambda services, account: services.ingest.look_again(account),
+    Effect.PROVIDERS: lambda services, account: services.providers.nudge(),
     Effect.ERASURES: lambda services, account: services.care.finish_erasures(),
 }
 OF_NO_ACCOUNT: Final = frozenset({Effect.CREDENTIALS, Effect.ERASURES})  # heard whoever is meant, or nobody
