@@ -181,7 +181,7 @@ def connect(tx: Connection, account: str, word: str) -> None:
         since=0,
         now=5,
     )
-    connected.change_provider(tx, made.name, rules=f"{word} rules", now=6)
+    connected.change_provider(tx, made.name, rules=msgspec.json.encode({"names": [f"{word} anna"]}).decode(), now=6)
     said.put_balances(tx, made, [BalanceSaid(f"{word} bob traffic", "bytes", 500)], now=7)
     order = GrantSaid(
         f"{word} 7", f"{word} order", f"{word} kind", "bytes", 9, 3, 1, 2, "active", f"{word} a", f"{word} b"

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import sqlite3
 
+import msgspec
 import pytest
 from sqlalchemy import Connection, select
 from tests.soak import sampled
 
 from flowtally.core.errors import NotFound, UnknownUser
 from flowtally.ledger import idempotency
-from flowtally.ledger.checks import rules
+from flowtally.ledger.checks import rules as checks
 from flowtally.ledger.database import Ledger
 from flowtally.ledger.erasing import erasures
 from flowtally.ledger.people import accounts, credentials, managed, names, users
+from flowtally.ledger.providers import connected, kept
 from flowtally.ledger.tables import metadata
 
 NAME, OTHER = "margarethe-mustermann", "m.mustermann"
@@ -47,7 +49,58 @@ def test_no_row_of_any_table_holds_the_name_or_the_password(tx_of: Ledger) -> No
         kept = idempotency.replay_or_none(tx, asking, "k1", "0" * 64)
         assert kept is not None
         assert kept.body == b'{"user_id":"%s","user":"erased-%s","amount":3}' % (made.id.encode(), made.id.encode())
-        assert list(rules.faults(tx)) == []
+        assert list(checks.faults(tx)) == []
+
+
+def compared(account: str, *named: str, accounts: tuple[str, ...] = ()) -> str:
+    """As much of a kept reconciliation as names users."""
+    lines = [{"user": one, "measured_users": [one], "billed_users": [f"customer-{one}"]} for one in named]
+    told = {"account": account, "accounts": accounts, "zone": "UTC", "users": lines, "disputed": [{"user": named[0]}]}
+    return msgspec.json.encode(told).decode()
+
+
+def test_what_was_compared_with_a_bill_calls_it_by_its_id_and_keeps_every_other_name(tx_of: Ledger) -> None:
+    """Also where another account compared it, as a reseller does with its customers' use."""
+    with tx_of.begin() as tx:
+        accounts.create_account(tx, "reseller", now=1)
+        asking = credentials.issue(tx, "admin", None, "asks", 3)[0].id
+        made = managed.create_user(tx, "acme", NAME, now=5)
+        managed.create_user(tx, "acme", "UTC", now=5)
+        rules = {
+            "accounts": ["acme"],
+            "names": [{"billed": "sub7", "measured": NAME}],
+            "rewriting": [],
+            "settle_days": 3,
+        }
+        shown = msgspec.json.encode(rules).decode()
+        for whose, others in (("acme", ()), ("reseller", ("acme",))):
+            provider = connected.add_provider(
+                tx, whose, f"thor-{whose}", "thordata", secrets={}, settings={}, since=0, now=5
+            )
+            connected.change_provider(tx, provider.name, rules=shown, now=6)
+            answer = compared(whose, NAME, "bob", accounts=others)
+            kept.keep_reconciliation(
+                tx, provider, starts_at=1, ends_at=2, block=1, match="beyond", answer=answer, now=7
+            )
+        idempotency.remember(tx, asking, "k", "0" * 64, status=200, answer=rules, now=8)
+        assert texts(tx).count(NAME) > 8
+        erasures.erase_user(tx, "acme", NAME, now=20)
+        after = texts(tx)
+        assert NAME not in after.replace(f"customer-{NAME}", "the vendor's own name of it")
+        assert compared("acme", NAME, "bob").replace(f'"{NAME}"', f'"erased-{made.id}"') in after
+        assert list(checks.faults(tx)) == []
+
+
+def test_a_name_that_another_bears_stays_in_what_was_compared(tx_of: Ledger) -> None:
+    with tx_of.begin() as tx:
+        first = managed.create_user(tx, "acme", NAME, now=5).id
+        managed.delete_user(tx, "acme", NAME, now=10)
+        managed.create_user(tx, "acme", NAME, now=15)
+        provider = connected.add_provider(tx, "acme", "thor", "thordata", secrets={}, settings={}, since=0, now=5)
+        said = compared("acme", NAME)
+        kept.keep_reconciliation(tx, provider, starts_at=1, ends_at=2, block=1, match="beyond", answer=said, now=7)
+        erasures.erase_user(tx, "acme", first, now=20)
+        assert said in texts(tx)
 
 
 def test_an_erased_user_is_called_by_its_id_and_found_by_it_alone(tx_of: Ledger) -> None:

@@ -35,6 +35,7 @@ from flowtally.core.errors import Conflict, NotFound
 from flowtally.core.texts import may_be_known
 from flowtally.ledger import trail
 from flowtally.ledger.erasing import erased_audit
+from flowtally.ledger.erasing.erased_reconciliations import forget_names, names_borne_by
 from flowtally.ledger.installation import this_promise
 from flowtally.ledger.money.wallet import balance_of, shown_balance
 from flowtally.ledger.people import names
@@ -306,7 +307,9 @@ def _erase_users(tx: Connection, account: str, _place: Place) -> Place:
         return None
     now = _asked_at(tx, account)
     m = managed_users.c
+    borne = names_borne_by(tx, some)
     tx.execute(delete(user_names).where(user_names.c.user_id.in_(some)))
+    forget_names(tx, account, borne)
     tx.execute(delete(whitelist).where(whitelist.c.user_id.in_(some)))
     _keep_settings(tx, some, now)
     gone = {"name": None, "status": "deleted", "password": None, "changed_at": now}

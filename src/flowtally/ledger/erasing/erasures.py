@@ -16,6 +16,7 @@ from sqlalchemy import Connection, Select, bindparam, insert, select, update
 from flowtally.core.errors import NotFound
 from flowtally.core.texts import may_be_known
 from flowtally.ledger import idempotency, trail
+from flowtally.ledger.erasing.erased_reconciliations import forget_names, names_borne_by
 from flowtally.ledger.people import managed, names
 from flowtally.ledger.people.users import read_user
 from flowtally.ledger.tables import accounts, erasures
@@ -45,7 +46,9 @@ def erase_user(tx: Connection, account: str, user: str, *, now: int) -> Erasure:
     UnknownAccount, UnknownUser.
     """
     found = managed.delete_user(tx, account, user, now=now)
+    borne = names_borne_by(tx, [found.id])
     names.forget(tx, found.id)
+    forget_names(tx, found.account, borne)
     idempotency.forget_name(tx, found.id)
     if found.erased_at is None:
         tx.execute(insert(erasures).values(user_id=found.id, account=account, asked_at=now))
