@@ -88,32 +88,15 @@ def put_grants(
 ) -> int:
     """All grants it lists; how many are not as they were said before. `baseline`: what had been used of those that are
     new here and were there long before. TooLarge."""
-    seen = {one.grant.id: one for one in read_grants(tx, provider.id, gone=True)}
-    fresh = [one for one in said if one.id not in seen]
-    _check_room("grants", len(seen) + len(fresh))
-    g = provider_grants.c
-    rows = [
-        _grant_row(one) | {"id": one.id, "provider": provider.id, "baseline": baseline.get(one.id, 0), "first_at": now}
-        for one in fresh
-    ]
-    if rows:
-        tx.execute(insert(provider_grants), rows)
-    changed = [
-        one for one in said if one.id in seen and (seen[one.id].grant != one or seen[one.id].gone_at is not None)
-    ]
-    for one in changed:
-        tx.execute(update(provider_grants).where(g.provider == provider.id, g.id == one.id).values(_grant_row(one)))
-    listed = {one.id for one in said}
-    gone = [key for key, one in seen.items() if key not in listed and one.gone_at is None]
-    _let_go(tx, provider_grants, g.id, provider.id, gone, now)
-    _note(tx, provider, "grants", count := len(fresh) + len(changed) + len(gone))
-    return count
+    rows = {one.id: _grant_row(one) for one in said}
+    first = {key: {"baseline": baseline.get(key, 0)} for key in rows}
+    return _put(tx, provider, provider_grants, provider_grants.c.id, "grants", rows, now, first)
 
 
 def _grant_row(one: GrantSaid) -> dict[str, Any]:
     values = msgspec.structs.asdict(one)
     del values["id"]
-    return {"said_order": values.pop("order"), "gone_at": None, **values}
+    return {"said_order": values.pop("order"), **values}
 
 
 def list_grants(
@@ -144,31 +127,8 @@ def _grant_of(*row: Any) -> GrantSeen:
 
 def put_sub_users(tx: Connection, provider: Provider, said: Sequence[SubUserSaid], *, now: int) -> int:
     """All sub-users it lists; how many are not as they were said before. TooLarge."""
-    seen = {one.sub_user.name: one for one in read_sub_users(tx, provider.id, gone=True)}
-    fresh = [one for one in said if one.name not in seen]
-    _check_room("sub-users", len(seen) + len(fresh))
-    u = provider_sub_users.c
-    rows = [_user_row(one) | {"name": one.name, "provider": provider.id, "first_at": now} for one in fresh]
-    if rows:
-        tx.execute(insert(provider_sub_users), rows)
-    changed = [
-        one
-        for one in said
-        if one.name in seen and (seen[one.name].sub_user != one or seen[one.name].gone_at is not None)
-    ]
-    for one in changed:
-        tx.execute(
-            update(provider_sub_users).where(u.provider == provider.id, u.name == one.name).values(_user_row(one))
-        )
-    listed = {one.name for one in said}
-    gone = [key for key, one in seen.items() if key not in listed and one.gone_at is None]
-    _let_go(tx, provider_sub_users, u.name, provider.id, gone, now)
-    _note(tx, provider, "sub-users", count := len(fresh) + len(changed) + len(gone))
-    return count
-
-
-def _user_row(one: SubUserSaid) -> dict[str, Any]:
-    return {"enabled": int(one.enabled), "limit_bytes": one.limit, "used": one.used, "gone_at": None}
+    rows = {one.name: {"enabled": int(one.enabled), "limit_bytes": one.limit, "used": one.used} for one in said}
+    return _put(tx, provider, provider_sub_users, provider_sub_users.c.name, "sub-users", rows, now)
 
 
 def list_sub_users(
@@ -196,14 +156,35 @@ def _user_of(*row: Any) -> SubUserSeen:
     return SubUserSeen(SubUserSaid(row[0], bool(row[1]), row[2], row[3]), *row[4:])
 
 
-def _let_go(tx: Connection, table: Table, key: Column[str], provider_id: str, gone: Sequence[str], now: int) -> None:
+def _put(
+    tx: Connection,
+    provider: Provider,
+    table: Table,
+    key: Column[str],
+    of: str,
+    rows: Mapping[str, dict[str, Any]],
+    now: int,
+    first: Mapping[str, dict[str, Any]] = {},
+) -> int:
+    """Let these be what is listed, others be gone since now; how many rows were not so. `first`: what a row has from
+    when it came. TooLarge."""
+    mine = table.c.provider == provider.id
+    there = {row[key.name]: row for row in tx.execute(select(*table.c).where(mine)).mappings()}
+    fresh = [one for one in rows if one not in there]
+    if (count := len(there) + len(fresh)) > MOST:
+        raise TooLarge(f"this provider has listed {count} {of}; {MOST} are kept")
+    if fresh:
+        made = {"provider": provider.id, "first_at": now}
+        tx.execute(insert(table), [made | {key.name: one} | rows[one] | first.get(one, {}) for one in fresh])
+    listed = {one: values | {"gone_at": None} for one, values in rows.items() if one in there}
+    changed = [one for one, values in listed.items() if any(there[one][name] != values[name] for name in values)]
+    for one in changed:
+        tx.execute(update(table).where(mine, key == one).values(listed[one]))
+    gone = [one for one, row in there.items() if one not in rows and row["gone_at"] is None]
     for some in chunks(gone):
-        tx.execute(update(table).where(table.c.provider == provider_id, key.in_(some)).values(gone_at=now))
-
-
-def _check_room(what: str, count: int) -> None:
-    if count > MOST:
-        raise TooLarge(f"this provider has listed {count} {what}; {MOST} are kept")
+        tx.execute(update(table).where(mine, key.in_(some)).values(gone_at=now))
+    _note(tx, provider, of, total := len(fresh) + len(changed) + len(gone))
+    return total
 
 
 def _note(tx: Connection, provider: Provider, of: str, count: int) -> None:
