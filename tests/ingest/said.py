@@ -6,6 +6,8 @@ from collections.abc import Iterable
 from random import Random
 from typing import Any, Final
 
+import msgspec
+
 from flowtally.core.reported import EVERYBODY, FigureSaid, UseSaid, span_key
 from flowtally.core.times import DAY_MS, HOUR_MS
 
@@ -27,6 +29,17 @@ def said(*figures: FigureSaid, days: tuple[int, int] = (0, 10), grain: Any = "da
     usual: dict[str, Any] = {"quantity": "bytes", "zone": "UTC", "step": 1}
     stretch: dict[str, Any] = {"starts_at": days[0] * length, "ends_at": days[1] * length}
     return UseSaid(**(usual | stretch | {"grain": grain, "figures": figures} | more))
+
+
+def later(one: UseSaid, by: int) -> UseSaid:
+    """The same of so many milliseconds later, which are whole days."""
+    figures = []
+    for each in one.figures:
+        time = each.time + by
+        key = each.key if one.grain == "pull" else span_key(one.grain, time, each.product, each.sub_user)
+        figures.append(msgspec.structs.replace(each, time=time, key=key))
+    starts_at, ends_at = one.starts_at + by, one.ends_at + by
+    return msgspec.structs.replace(one, starts_at=starts_at, ends_at=ends_at, figures=tuple(figures))
 
 
 class Bookkeeper:

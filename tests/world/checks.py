@@ -10,6 +10,7 @@ from random import Random
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
+from tests.conftest import NOW
 from tests.world.model import PURSES, Row, User, inside, total
 from tests.world.world import ACCOUNTS, DAY, NAMES, Told, World
 
@@ -190,6 +191,36 @@ def what_providers_said(world: World, chance: Random) -> None:
         found = {one["user"]: (one["bytes"], one["requests"]) for one in rows if one["bytes"] or one["requests"]}
         erased = account in world.model.erased
         assert found == keeper.by_user(erased=erased)
+
+
+PARTS: Final = (
+    "cut", "overhead", "corrected", "late", "rounding", "only_billed", "only_measured", "unexplained",
+)  # fmt: skip
+
+
+def reconciliations(world: World, chance: Random) -> None:
+    """Both sides of each are what is answered of each alone; what explains their difference adds up to it, in every
+    day, of every user and in all; and of what the vendor did not tell nothing is compared."""
+    for account, series in world.model.providers:
+        path, quantity = f"/v1/accounts/{account}", chance.choice(["bytes", "requests"])
+        first, end = NOW // DAY * DAY - 14 * DAY, NOW // DAY * DAY
+        asked: dict[str, Any] = {"provider": series, "quantity": quantity}
+        asked |= {"from": format_instant(first), "to": format_instant(end)}
+        if not world.ask("GET", f"{path}/providers/{series}/stretches", to="2200-01-01")["stretches"]:
+            world.ask("GET", f"{path}/reconciliation", **asked, status=400)
+            continue
+        told = world.ask("GET", f"{path}/reconciliation", **asked)
+        for one in (told["total"], *(each["sides"] for each in (*told["spans"], *told["users"]))):
+            assert one["difference"] == one["billed"] - one["measured"] == sum(one[part] for part in PARTS)
+        for part in ("measured", "billed", *PARTS):
+            assert told["total"][part] == sum(one["sides"][part] for one in told["spans"])
+            assert told["total"][part] == sum(one["sides"][part] for one in told["users"])
+        for span in chance.sample(told["spans"], min(4, len(told["spans"]))):
+            within = {"from": span["start"], "to": span["end"], "bucket": "total"}
+            billed = world.ask("GET", f"{path}/usage", **within, series=series)["total"][quantity]
+            measured = world.ask("GET", f"{path}/usage", **within)["total"][quantity]
+            expected = (measured, billed) if span["told"] else (0, 0)
+            assert (span["sides"]["measured"], span["sides"]["billed"]) == expected, span
 
 
 def balances(world: World, chance: Random) -> None:
@@ -428,6 +459,7 @@ CHECKS: Final[tuple[Check, ...]] = (
     usage,
     usage_of_all,
     what_providers_said,
+    reconciliations,
     usage_as_it_stood,
     answers_of_the_past,
     changes,

@@ -17,8 +17,9 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 import pytest
+from tests.conftest import NOW
 from tests.ingest.conftest import Death
-from tests.ingest.said import a_statement, figure
+from tests.ingest.said import a_statement, figure, later
 from tests.world import checks
 from tests.world.model import POOLS, PURSES, Account, Allocation, Period, Plan, Row, User, Voucher, inside, total
 from tests.world.world import DAY, NAMES, REWARD, Key, World
@@ -29,7 +30,7 @@ from flowtally.core.edges import format_instant, second_of
 from flowtally.core.errors import Conflict, LedgerMissing, LedgerOlder, Unavailable
 from flowtally.ledger.database import Ledger
 from flowtally.ledger.people import credentials
-from flowtally.ledger.providers import connected
+from flowtally.ledger.providers import connected, stretches
 from flowtally.usage.memory import MemoryStore
 
 RETRIABLE: Final = ("unknown_account", "unknown_user", "time_in_future")
@@ -317,7 +318,7 @@ def adjust(world: World, chance: Random) -> None:
 def a_provider_says(world: World, chance: Random) -> None:
     """Of one of its accounts, anything; through the faults that may befall a write. A second time nothing changes."""
     account = chance.choice(list(world.model.accounts))
-    said, whose = a_statement(chance), (account, f"thor-{account}")
+    said, whose = later(a_statement(chance), NOW // DAY * DAY - 12 * DAY), (account, f"thor-{account}")
     if account in world.model.erased:
         said = msgspec.structs.replace(said, figures=(figure(1, "bob", world.made + 1),), grain="day", of=None)
         with pytest.raises(Conflict):
@@ -352,6 +353,10 @@ def a_provider_says(world: World, chance: Random) -> None:
     assert told.new + told.changed + told.same == len(said.figures)
     again = world.services.report(said, *whose)
     assert (again.same, again.new + again.changed + again.gone) == (len(said.figures), 0)
+    if said.of is None and said.grain != "pull":
+        stretch = stretches.Stretch(said.starts_at, said.ends_at, said.grain, said.zone, said.step, world.now)
+        with world.services.ledger.begin() as tx:
+            stretches.put_stretch(tx, connected.read_provider(tx, whose[1]), stretch)
 
 
 # Promises

@@ -118,7 +118,13 @@ class World:
         self.steady = SteadyClock(self.clock)  # of this process: it knows only what the stores tell it
         self.services.clock = self.steady
         config = load_config(
-            {}, data=str(self.services.data), usage_url="memory://", min_free_bytes=0, retain_rows_days=62, **REWARD
+            {},
+            data=str(self.services.data),
+            usage_url="memory://",
+            min_free_bytes=0,
+            retain_rows_days=62,
+            pull_providers=False,
+            **REWARD,
         )
         self.process = ExitStack()
         self.process.callback(self.services.ledger.close)
