@@ -13,6 +13,7 @@ from sqlalchemy import Connection, Text, delete, select, update
 from tests.ledger.test_erasures import texts
 from tests.ledger.test_every_command import code
 
+from flowtally.core.comparing import Differs
 from flowtally.core.errors import AccountErased, Conflict, NotFound, UnknownAccount
 from flowtally.core.reported import BalanceSaid, GrantSaid, SubUserSaid
 from flowtally.ledger import idempotency, used_keys
@@ -21,7 +22,7 @@ from flowtally.ledger.database import Ledger
 from flowtally.ledger.erasing import erased_accounts, erasures
 from flowtally.ledger.money import plans, purchases, wallet
 from flowtally.ledger.people import accounts, credentials, managed, senders, users, whitelist
-from flowtally.ledger.providers import connected, kept, pulls, said, stretches
+from flowtally.ledger.providers import connected, kept, pulls, said, shadows, stretches
 from flowtally.ledger.recorded import Filter, list_records
 from flowtally.ledger.tables import audit as audit_rows
 from flowtally.ledger.tables import audit_erased, metadata
@@ -47,6 +48,8 @@ EMPTIED = {
     "provider_sub_users": {"name"},
     "providers": {"address", "detail", "rules", "settings"},
     "senders": {"name"},
+    "shadow_differences": {"fields", "ours", "question", "theirs"},
+    "shadows": {"detail"},
     "transfers": {"reason", "reference"},
     "used_keys": {"key"},
     "user_names": {"name"},
@@ -85,6 +88,9 @@ STAYS = {
     "provider_stretches": {"grain", "zone"},
     "providers": {"name", "state", "vendor"},  # the name is an id: of the series, whose figures stay
     "purchases": {"name"},
+    "shadow_differences": {"dialect", "route"},  # of our own words
+    "shadow_routes": {"dialect", "route"},
+    "shadows": {"dialect"},
     "transfer_entries": {"book"},
     "voucher_ends": {"redeemed_by"},
     "vouchers": {"sealed"},  # the code, which is ours
@@ -192,6 +198,12 @@ def connect(tx: Connection, account: str, word: str) -> None:
     answer = msgspec.json.encode({"users": [f"{word} bob"]}).decode()
     kept.keep_reconciliation(tx, made, starts_at=1, ends_at=7, block=1, match="beyond", answer=answer, now=7)
     pulls.end_pull(tx, made, "late", began_at=6, next_at=9, detail=f"{word} sample", now=7)
+    shadows.set_shadow(tx, account, "thordata", enabled=True, provider=made.name, now=7)
+    fields = (Differs(f"{word} at", f"{word} 1", f"{word} 2"),)
+    texts = {name: f"{word} {name}" for name in ("question", "ours", "theirs")}
+    asked = shadows.Shadowed(account, "thordata", made.id, "GET /", 7, "differed", fields=fields, count=1, **texts)
+    failed = shadows.Shadowed(account, "thordata", made.id, "GET /", 7, "failed", f"{word} HTTP 500")
+    shadows.keep_asked(tx, [asked, failed], now=7)
 
 
 def pay_out_and_close(ledger: Ledger) -> None:
@@ -237,6 +249,7 @@ def figures(tx: Connection) -> dict[str, list[Any]]:
             "provider_reconciliations",
         }
         | {"provider_balances"}  # what was left at the vendor: nothing is counted by it
+        | {"shadows", "shadow_differences"}
         | {"audit", "audit_erased", "installation", "accounts", "credentials", "whitelist", "idempotency"}
     )
     tables = [one for one in metadata.sorted_tables if one.name not in left_out | {"used_keys"}]

@@ -14,10 +14,11 @@ from typing import Any
 
 import msgspec
 import pytest
-from sqlalchemy import Connection, Select, Table, literal_column, select, union_all
+from sqlalchemy import Connection, Select, Table, insert, literal_column, select, union_all
 from sqlalchemy.exc import DBAPIError
 from tests.soak import few
 
+from flowtally.core.comparing import Differs
 from flowtally.core.errors import IdempotencyMismatch
 from flowtally.core.reported import BalanceSaid, GrantSaid, SubUserSaid
 from flowtally.ledger import idempotency, pools, used_keys
@@ -27,7 +28,7 @@ from flowtally.ledger.erasing import erased_accounts, erasures
 from flowtally.ledger.installation import read_installation
 from flowtally.ledger.money import plans, purchases, wallet
 from flowtally.ledger.people import accounts, credentials, managed, rotation, senders, users, whitelist
-from flowtally.ledger.providers import connected, kept, pulls, said
+from flowtally.ledger.providers import connected, kept, pulls, said, shadows
 from flowtally.ledger.tables import audit, installation, metadata
 from flowtally.ledger.traffic import allocations, check_ins, grants, periods, vouchers
 from flowtally.ledger.traffic.codes import Code
@@ -50,6 +51,7 @@ MODULES += [
     kept,
     pulls,
     said,
+    shadows,
 ]
 DIGEST = idempotency.request_digest("POST", "/v1/things", b"{}")
 
@@ -73,6 +75,9 @@ class World(msgspec.Struct, frozen=True):
 
 
 BALANCE = BalanceSaid("traffic", "bytes", 500)
+# A difference that is to be forgotten.
+OLD = {"id": "shd_1", "account": "acme", "dialect": "thordata", "route": "GET /", "at": 5, "question": "", "ours": "",
+       "theirs": "", "fields": "[]", "count": 1}  # fmt: skip
 GRANT = GrantSaid("7", "A-1", "order", "bytes", 900, 30, 1, 2, "active")
 
 Command = Callable[[Connection, World], object]
@@ -139,10 +144,20 @@ COMMANDS: dict[str, Command] = {
     "keep_reconciliation": lambda tx, w: kept.keep_reconciliation(
         tx, listed(tx), starts_at=5, ends_at=9, block=3, match="beyond", answer="{}", now=NOW
     ),
+    "set_shadow": lambda tx, w: shadows.set_shadow(
+        tx, "acme", "thordata", enabled=True, provider="listed", share=20, now=NOW
+    ),
+    "keep_asked": lambda tx, w: shadows.keep_asked(tx, [differed(tx, NOW)], now=NOW),
+    "forget_differences": lambda tx, w: shadows.forget_differences(tx, now=NOW),
     "use_key": lambda tx, w: used_keys.use_key(tx, "acme", "order-7", DIGEST, now=NOW),
     "remember": lambda tx, w: idempotency.remember(tx, w.asking, "k", DIGEST, status=201, answer={"id": 1}, now=NOW),
 }
 every_command = pytest.mark.parametrize("name", COMMANDS)
+
+
+def differed(tx: Connection, at: int) -> shadows.Shadowed:
+    fields = (Differs("n", "1", "2", "1"),)
+    return shadows.Shadowed("acme", "thordata", listed(tx).id, "GET /", at, "differed", "", "{}", "1", "2", fields, 1)
 
 
 def listed(tx: Connection) -> connected.Provider:
@@ -189,6 +204,7 @@ def make_world(tx: Connection) -> World:
         connected.add_provider(
             tx, "acme", name, "thordata", secrets={"token": "sealed", "key": "sealed"}, settings={}, since=0, now=4
         )
+    tx.execute(insert(metadata.tables["shadow_differences"]), OLD | {"provider": listed(tx).id})
     made = (revocable.id, changeable.id, rotatable.id, asking.keys_of)
     return World(grant.id, *made, funded, allocation.id, erased.user_id, unused.id, revocable.sender)
 
@@ -241,7 +257,9 @@ EVERY_ROW = {
 @cache
 def blotted(row: str) -> str:
     return re.sub(
-        r"\b(acc|usr|grn|crd|alc|ret|per|trf|pln|ord|wip|vch|snd|prv|pul|rec)_[0-9a-f]{32}\b|\b[0-9a-f]{64}\b", "*", row
+        r"\b(acc|usr|grn|crd|alc|ret|per|trf|pln|ord|wip|vch|snd|prv|pul|rec|shd)_[0-9a-f]{32}\b|\b[0-9a-f]{64}\b",
+        "*",
+        row,
     )
 
 

@@ -35,3 +35,4 @@ Method = Literal["GET", "POST", "PATCH", "PUT", "DELETE"]  # of an HTTP request 
 Owned = Literal["bytes", "requests", "money"]  # what a vendor may say is left
 PullOutcome = Literal["ok", "late", "denied", "changed_shape"]  # what asking a vendor came to
 ProviderState = Literal["new", "ok", "late", "denied", "changed_shape", "removed"]
+ShadowOutcome = Literal["agreed", "differed", "failed"]  # what asking a vendor the same call came to

@@ -28,6 +28,7 @@ Prefix = Literal[
     "prv_",
     "pul_",
     "rec_",
+    "shd_",
 ]
 
 

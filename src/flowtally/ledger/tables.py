@@ -726,3 +726,56 @@ provider_reconciliations = Table(
     CheckConstraint("match IN ('matches', 'within_tolerance', 'beyond')", name="match"),
 )
 Index("ix_provider_reconciliations_provider_id", provider_reconciliations.c.provider, provider_reconciliations.c.id)
+
+# Whose calls of which dialect are asked of the vendor, too, with which provider. `share`: of so many of a hundred.
+# `detail`: why the last one that failed did.
+shadows = Table(
+    "shadows",
+    metadata,
+    Column("account", Words, ForeignKey("accounts.id"), nullable=False),
+    Column("dialect", Words, nullable=False),
+    Column("provider", Words, ForeignKey("providers.id"), nullable=False),
+    Column("enabled", Integer, nullable=False),
+    Column("share", Integer, nullable=False),
+    Column("changed_at", BigInteger, nullable=False),
+    Column("detail", Words, nullable=False),
+    Column("detail_at", BigInteger),
+    PrimaryKeyConstraint("account", "dialect"),
+    CheckConstraint("enabled IN (0, 1)", name="enabled"),
+    CheckConstraint("share BETWEEN 1 AND 100", name="share"),
+)
+
+# How often the vendor's answer to a route of a dialect was ours.
+shadow_routes = Table(
+    "shadow_routes",
+    metadata,
+    Column("account", Words, ForeignKey("accounts.id"), nullable=False),
+    Column("dialect", Words, nullable=False),
+    Column("route", Words, nullable=False),
+    Column("agreed", BigInteger, nullable=False),
+    Column("differed", BigInteger, nullable=False),
+    Column("failed", BigInteger, nullable=False),
+    Column("last_at", BigInteger, nullable=False),
+    PrimaryKeyConstraint("account", "dialect", "route"),
+    CheckConstraint("agreed >= 0 AND differed >= 0 AND failed >= 0", name="counts"),
+)
+
+# The newest answers of vendors that were not ours, for a while. `fields` is JSON: which differ, and by how much.
+shadow_differences = Table(
+    "shadow_differences",
+    metadata,
+    Column("id", Words, primary_key=True),
+    Column("account", Words, ForeignKey("accounts.id"), nullable=False),
+    Column("dialect", Words, nullable=False),
+    Column("provider", Words, ForeignKey("providers.id"), nullable=False),
+    Column("route", Words, nullable=False),
+    Column("at", BigInteger, nullable=False),
+    Column("question", Words, nullable=False),
+    Column("ours", Words, nullable=False),
+    Column("theirs", Words, nullable=False),
+    Column("fields", Words, nullable=False),
+    Column("count", Integer, nullable=False),
+    CheckConstraint("count >= 1", name="count"),
+)
+Index("ix_shadow_differences_account_id", shadow_differences.c.account, shadow_differences.c.id)
+Index("ix_shadow_differences_at", shadow_differences.c.at)

@@ -62,6 +62,8 @@ from flowtally.ledger.tables import (
     providers,
     purchases,
     senders,
+    shadow_differences,
+    shadows,
     transfer_entries,
     transfers,
     used_keys,
@@ -120,6 +122,7 @@ def _end_providers(tx: Connection, account: str, now: int) -> None:
     live = (providers.c.account == account) & providers.c.removed_at.is_(None)
     ended = {"removed_at": now, "changed_at": now, "state": "removed", "state_since": now, "failures": 0}
     tx.execute(update(providers).where(live).values(ended))
+    tx.execute(update(shadows).where(shadows.c.account == account).values(enabled=0, detail=""))
 
 
 def _providers_of(account: str) -> Any:
@@ -263,6 +266,7 @@ SAID: Final = {
     provider_balances: "label",
     provider_pulls: "id",
     provider_reconciliations: "id",
+    shadow_differences: "id",
 }
 
 

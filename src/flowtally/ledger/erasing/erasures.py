@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import Connection, Select, bindparam, insert, select, update
+from sqlalchemy import Connection, Select, bindparam, delete, insert, select, update
 
 from flowtally.core.errors import NotFound
 from flowtally.core.texts import may_be_known
@@ -19,7 +19,7 @@ from flowtally.ledger import idempotency, trail
 from flowtally.ledger.erasing.erased_reconciliations import forget_names, names_borne_by
 from flowtally.ledger.people import managed, names
 from flowtally.ledger.people.users import read_user
-from flowtally.ledger.tables import accounts, erasures
+from flowtally.ledger.tables import accounts, erasures, shadow_differences, shadows
 
 
 class Erasure(msgspec.Struct, frozen=True):
@@ -50,6 +50,9 @@ def erase_user(tx: Connection, account: str, user: str, *, now: int) -> Erasure:
     names.forget(tx, found.id)
     forget_names(tx, found.account, borne)
     idempotency.forget_name(tx, found.id)
+    # Calls and answers may name the user anywhere in them.
+    tx.execute(delete(shadow_differences).where(shadow_differences.c.account == account))
+    tx.execute(update(shadows).where(shadows.c.account == account).values(detail=""))
     if found.erased_at is None:
         tx.execute(insert(erasures).values(user_id=found.id, account=account, asked_at=now))
     else:

@@ -24,7 +24,7 @@ from flowtally.ledger import trail
 from flowtally.ledger.ids import new_id
 from flowtally.ledger.pages import DEFAULT_LIMIT, ListPage, read_page
 from flowtally.ledger.people.accounts import read_account, read_open_account
-from flowtally.ledger.tables import accounts, provider_secrets, providers
+from flowtally.ledger.tables import accounts, provider_secrets, providers, shadows
 from flowtally.ledger.texts import check_instant, check_number, check_text
 
 MOST: Final = 50  # providers of one account, those that were removed not counted
@@ -177,6 +177,7 @@ def remove_provider(tx: Connection, name: str, *, now: int) -> Provider:
     gone = replace(was, removed_at=now, changed_at=now, state="removed", state_since=now, detail="", failures=0)
     tx.execute(update(providers).where(providers.c.id == was.id).values(_values(gone)))
     tx.execute(delete(provider_secrets).where(provider_secrets.c.provider == was.id))
+    tx.execute(update(shadows).where(shadows.c.provider == was.id).values(enabled=0))
     trail.note(tx, "provider.remove", account=was.account, subject=was.id, after={"name": was.name})
     return gone
 
@@ -219,6 +220,12 @@ def list_providers(
 def series_of(tx: Connection, names: tuple[str, ...], account: str | None) -> list[Provider]:
     """The providers whose series these are, in this order. NotFound names the first that is none."""
     return [read_provider(tx, name, account) for name in names]
+
+
+def name_of(tx: Connection, provider_id: str) -> str:
+    """What the provider of this id is called, removed or not."""
+    found: str = tx.execute(select(providers.c.name).where(providers.c.id == provider_id)).scalar_one()
+    return found
 
 
 def sealed_secrets(tx: Connection, provider_id: str) -> dict[str, str]:
