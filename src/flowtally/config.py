@@ -341,8 +341,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     pull_providers: Annotated[
         bool,
         Meta(
-            description="Whether providers (accounts at vendors) are asked by the clock. Off: only when somebody checks"
-            " one; what they said before is answered all the same."
+            description="Whether providers (accounts at vendors) are asked by the clock, and the calls of shadows. Off:"
+            " only when somebody checks one; what they said before is answered all the same."
         ),
     ] = True
     currency: Annotated[

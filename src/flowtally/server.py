@@ -41,10 +41,11 @@ from flowtally.ledger.database import Ledger
 from flowtally.ledger.installation import read_installation
 from flowtally.ledger.people import credentials
 from flowtally.providers.providers import Providers
+from flowtally.providers.shadowing import Shadowing
 from flowtally.start import Clock, Tell, open_vault, started
 from flowtally.tls import Tls, check_clear, read_tls
 from flowtally.usage.store import UsageStore
-from flowtally.vendors import PULLERS, VENDORS
+from flowtally.vendors import PULLERS, SHADOWS, VENDORS
 from flowtally.vendors.describing import describe_dialects
 from flowtally.vendors.serving import enabled, handlers
 from flowtally.web.auth import Doorkeeper
@@ -131,6 +132,10 @@ def open_services(
         closing.callback(providers.close)
         if config.pull_providers:
             providers.begin()
+        shadowing = Shadowing(ledger, providers, steady, SHADOWS)
+        closing.callback(shadowing.close)
+        if config.pull_providers:
+            shadowing.begin()
         doorkeeper = Doorkeeper(ledger, steady)
         closing.callback(doorkeeper.uses.close)
         doorkeeper.uses.begin()
@@ -143,6 +148,7 @@ def open_services(
         metrics.watch("ledger", lambda: ledger_measures(ledger))
         metrics.watch("care", care.measures)
         metrics.watch("providers", providers.measures)
+        metrics.watch("shadows", shadowing.measures)
         shares = Shares(Rule.of(config), metrics.refused)
         metrics.watch("shares", lambda: {**shares.measures(), **lanes.measures()})
         yield Services(
@@ -159,6 +165,7 @@ def open_services(
             BodyBudget(config.max_waiting_bytes),
             care,
             providers,
+            shadowing,
             FailedAttempts(steady),
             Moments(usage, ledger, steady, mark.keep),
             RequestSlots(config.max_requests),

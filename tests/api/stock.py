@@ -9,7 +9,7 @@ from tests.filling import Filled
 from tests.usage.blocks import block
 
 from flowtally.core.reported import GrantSaid, SubUserSaid
-from flowtally.ledger.providers import connected, kept, pulls, said
+from flowtally.ledger.providers import connected, kept, pulls, said, shadows
 
 DAY_MS: Final = 86_400_000
 ACCOUNTS: Final = ("acme", "globex")
@@ -82,6 +82,9 @@ def connect(filled: Filled, account: str) -> None:
             kept.keep_reconciliation(
                 tx, provider, starts_at=0, ends_at=at, block=1, match="beyond", answer="{}", now=at
             )
+        for dialect in ("whitepages", "thordata") * 2:  # whichever provider was asked
+            one = shadows.Shadowed(account, dialect, provider.id, "GET /", at, "differed", "", "{}", "1", "2", (), 1)
+            shadows.keep_asked(tx, [one], now=at)
 
 
 def write(filled: Filled, path: str, body: Any = None, method: str = "POST") -> Any:

@@ -58,6 +58,7 @@ ASKED: Final[dict[str, list[dict[str, str]]]] = {
     "/v1/accounts/{account}/providers/{provider}/pulls": [{}],
     "/v1/accounts/{account}/providers/{provider}/reconciliations": [{}],
     "/v1/accounts/{account}/providers/{provider}/sub-users": [{}, {"gone": "true"}],
+    "/v1/accounts/{account}/shadow/differences": [{}, {"dialect": "whitepages"}, {"dialect": "thordata"}],
     "/v1/accounts/{account}/purchases": [{}],
     "/v1/accounts/{account}/check-ins": [{}],
     "/v1/accounts/{account}/credentials": [{}],

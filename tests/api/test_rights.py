@@ -70,6 +70,9 @@ POST /v1/accounts/{account}/purchases                                    ..mA
 GET /v1/accounts/{account}/purchases/{purchase}                          .amA
 GET /v1/accounts/{account}/reconciliation                                .amA
 POST /v1/accounts/{account}/redemptions                                  ..mA
+GET /v1/accounts/{account}/shadow/differences                            .amA
+GET /v1/accounts/{account}/shadow/{dialect}                              .amA
+PUT /v1/accounts/{account}/shadow/{dialect}                              ..mA
 GET /v1/accounts/{account}/usage                                         .amA
 GET /v1/accounts/{account}/users                                         .amA
 POST /v1/accounts/{account}/users                                        ..mA

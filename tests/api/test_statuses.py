@@ -63,6 +63,7 @@ BODIES: dict[str, Body] = {
     "POST /v1/accounts/{account}/providers": {"name": "odin", "vendor": "whitepages", "secrets": {"key": "aaaa"}},
     "PATCH /v1/accounts/{account}/providers/{provider}": {"paused": True},
     "POST /v1/accounts/{account}/providers/{provider}/pull": None,
+    "PUT /v1/accounts/{account}/shadow/{dialect}": {"enabled": True, "provider": "thor"},
     "DELETE /v1/accounts/{account}/providers/{provider}": None,
     "POST /v1/accounts/{account}/purchases": {"plan": "small"},
     "POST /v1/accounts/{account}/users": {"name": "new"},
@@ -114,6 +115,7 @@ def make_world(make_client: Callable[..., Client]) -> Callable[[Status], World]:
         names = {"grant": made["id"], "user": user, "allocation": allocation, "credential": credential}
         names |= {"voucher": mine[0]["id"], "mine": mine[1]["code"], "cdk": mine[2]["code"], "theirs": theirs["code"]}
         names |= {"pool": "traffic", "address": "192.0.2.1", "account": "acme", "provider": "thor"}
+        names["dialect"] = "whitepages"
         _vendors_users(world)
         world = msgspec.structs.replace(world, ids=names)
         client.patch("/v1/accounts/acme", json={"status": "closed" if status == "erased" else status})

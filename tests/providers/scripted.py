@@ -9,6 +9,7 @@ from typing import Any
 from flowtally.core.reported import Statement, UseSaid
 from flowtally.ingest.report_plan import ReportAnswer
 from flowtally.ledger.providers.connected import Provider
+from flowtally.providers.asking import SharedPace
 from flowtally.providers.puller import Pace, ProviderSetting, Puller, Sight, ToPull
 
 Word = Statement | Exception | Callable[[], None]
@@ -79,7 +80,12 @@ class Line:
 
 
 def connect(
-    provider: Provider, puller: Puller, secrets: Mapping[str, str], stop: threading.Event, whole_s: float
+    provider: Provider,
+    puller: Puller,
+    secrets: Mapping[str, str],
+    stop: threading.Event,
+    whole_s: float,
+    shared: SharedPace,
 ) -> Any:
     return Line(secrets)
 

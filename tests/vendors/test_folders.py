@@ -17,6 +17,7 @@ VENDOR_DIR = Path(flowtally.vendors.__file__).parent
 NAMES = {"__init__", "dialect", "parameters", "settings", "wire", "routes", "samples", "pull", "README"}
 MORE = {
     "rows",  # which rows a range has, and what time each stands for
+    "shadow",  # how a call of ours is asked of the vendor, too, and compared
     "service",  # the vendor's own API, for `pull`: its questions, and what their answers mean
 }
 # What a vendor may take of `vendors`: the frame, and what fills and prints figures. Nothing of what serves it.

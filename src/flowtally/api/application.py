@@ -39,6 +39,7 @@ from flowtally.api import (
     reconciliation,
     retention,
     senders,
+    shadows,
     sources,
     taken,
     usage,
@@ -67,7 +68,7 @@ MODULES = (
     reconciliation,
     *(accounts, users, passwords, erasures, allocations, whitelist),
     *(grants, wallet, plans, purchases, vouchers, check_ins, credentials, senders, pools),
-    *(providers,),
+    *(providers, shadows),
     *(audit, care, retention, health),
 )
 

@@ -766,6 +766,22 @@ def provider_stretches(
     return read(f"{_provider(account, name)}/stretches", p.ProviderStretchesAnswer, query)
 
 
+def shadow(account: str, dialect: str) -> ClientCall[p.ShadowAnswer]:
+    """Whether calls of a dialect are asked of the vendor, too, and how often its answers were ours."""
+    return read(_shadow(account, dialect), p.ShadowAnswer)
+
+
+def set_shadow(account: str, dialect: str, request: p.ShadowRequest) -> ClientCall[p.ShadowAnswer]:
+    """On with a provider, or off."""
+    return write("PUT", _shadow(account, dialect), p.ShadowAnswer, request)
+
+
+def shadow_differences(account: str, *, dialect: str | None = None) -> Listing[p.ShadowDifference]:
+    """The last calls that a vendor answered otherwise, in the order they were seen."""
+    path = f"/v1/accounts/{segment(account)}/shadow/differences"
+    return Listing(path, Page[p.ShadowDifference], _given(dialect=dialect))
+
+
 # ── pools and products
 
 
@@ -834,6 +850,10 @@ def _providers(account: str) -> str:
 
 def _provider(account: str, name: str) -> str:
     return f"{_providers(account)}/{segment(name)}"
+
+
+def _shadow(account: str, dialect: str) -> str:
+    return f"/v1/accounts/{segment(account)}/shadow/{segment(dialect)}"
 
 
 def _user(account: str, user: str) -> str:

@@ -227,6 +227,9 @@ class Client:
     provider_grants = _list(calls.provider_grants)
     provider_sub_users = _list(calls.provider_sub_users)
     provider_stretches = _ask(calls.provider_stretches)
+    shadow = _ask(calls.shadow)
+    set_shadow = _ask(calls.set_shadow)
+    shadow_differences = _list(calls.shadow_differences)
 
     # ── pools and products
 

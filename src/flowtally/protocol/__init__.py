@@ -137,6 +137,7 @@ from flowtally.protocol.reconciliation import (
     SpanReconciled,
     UserReconciled,
 )
+from flowtally.protocol.shadows import ShadowAnswer, ShadowDifference, ShadowRequest, ShadowRouteCount
 from flowtally.protocol.usage import (
     SHOWN_QUANTITIES,
     Change,
@@ -320,6 +321,10 @@ __all__ = [
     "Scope",
     "SenderAnswer",
     "SenderChange",
+    "ShadowAnswer",
+    "ShadowDifference",
+    "ShadowRequest",
+    "ShadowRouteCount",
     "Sides",
     "SourceAnswer",
     "SourceDetail",

@@ -17,7 +17,7 @@ import zlib
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from email.utils import parsedate_to_datetime
-from typing import Final, NoReturn
+from typing import Final, NoReturn, TypeVar
 from urllib.parse import quote, quote_plus, urlencode
 
 import httpcore
@@ -32,6 +32,7 @@ from flowtally.providers.connecting import Connecting, LookUp, OffLimits, Server
 from flowtally.providers.puller import (
     MAX_ANSWER,
     MAX_SAMPLE,
+    AskVendor,
     ChangedShape,
     Denied,
     Failed,
@@ -42,6 +43,8 @@ from flowtally.providers.puller import (
     ToPull,
     VendorAnswer,
 )
+
+T = TypeVar("T")
 
 MAX_PATIENCE_S: Final = 120  # a vendor that wants to be asked later than that is asked at a later pull
 MAX_SHOWN: Final = 1000  # characters of what went wrong
@@ -94,6 +97,21 @@ def check_base_url(text: str, *, plain: bool = False) -> httpx.URL:
     return url
 
 
+class SharedPace:
+    """When one provider may be asked again, whoever asks: all calls with its secrets keep one pace."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._next_at = float("-inf")
+
+    def take(self, now: float, between_s: float) -> float:
+        """Seconds until a turn, which is the caller's."""
+        with self._lock:
+            at = max(now, self._next_at)
+            self._next_at = at + between_s
+        return at - now
+
+
 class VendorClient:
     """`ask` for the pullers, of one provider. `plain`: without TLS, too; `private`: also where only this machine or its
     networks are. Each of them only where an administrator has set the address. Not for two threads at once.
@@ -101,6 +119,7 @@ class VendorClient:
     secrets: Values that no error shows, in any spelling.
     stop: When it is set every wait ends in ServerStops.
     wait: Waits so many seconds, True if the server stops: the event's own, or a test's.
+    shared: The pace of all who ask with the same secrets.
     calls: How many requests were made, with those that were tried again.
     """
 
@@ -118,6 +137,7 @@ class VendorClient:
         wait: Callable[[float], bool] | None = None,
         chance: Callable[[], float] = random.random,
         look_up: LookUp = look_up,
+        shared: SharedPace | None = None,
     ) -> None:
         self._base = check_base_url(base_url, plain=plain)
         self._pace = pace
@@ -127,8 +147,8 @@ class VendorClient:
         stopping = stop or threading.Event()
         self._wait = wait or stopping.wait
         self._chance = chance
-        self._next_at = float("-inf")
         self._over_at = float("inf") if bounds.whole_s is None else clock() + bounds.whole_s
+        self._shared = shared or SharedPace()
         self.calls = 0
         self._waiting = Waiting(stopping)
         self._pool = httpcore.ConnectionPool(
@@ -157,6 +177,11 @@ class VendorClient:
         """All statements, one at a time. What is raised shows no secret."""
         with self._for_people():
             yield from puller.pull(self, to_pull)
+
+    def asked(self, work: Callable[[AskVendor], T]) -> T:
+        """What this makes of asking. What is raised shows no secret."""
+        with self._for_people():
+            return work(self)
 
     def __call__(
         self,
@@ -294,8 +319,7 @@ class VendorClient:
     # -- When ----------------------------------------------------------------------------------------------------------
 
     def _keep_pace(self) -> None:
-        self._sleep(max(0.0, self._next_at - self._clock()))
-        self._next_at = self._clock() + self._pace.between_s
+        self._sleep(self._shared.take(self._clock(), self._pace.between_s))
 
     def _pause(self, seconds: float) -> None:
         self._sleep(seconds * (1 + _JITTER * self._chance()))

@@ -23,7 +23,7 @@ from flowtally.ledger.database import Ledger
 from flowtally.ledger.providers import connected, pulls
 from flowtally.ledger.providers.connected import Provider
 from flowtally.ledger.vault import Vault
-from flowtally.providers.asking import Bounds, VendorClient, check_base_url
+from flowtally.providers.asking import Bounds, SharedPace, VendorClient, check_base_url
 from flowtally.providers.checks import CHECK_S, Checks
 from flowtally.providers.connecting import ServerStops
 from flowtally.providers.puller import ProviderSetting, Puller, Sight
@@ -36,11 +36,16 @@ PULL_S: Final = 4 * 3600  # the longest that one makes the others wait; the next
 
 log = structlog.get_logger(__name__)
 
-Connect = Callable[[Provider, Puller, Mapping[str, str], threading.Event, float], VendorClient]
+Connect = Callable[[Provider, Puller, Mapping[str, str], threading.Event, float, SharedPace], VendorClient]
 
 
 def connect(
-    provider: Provider, puller: Puller, secrets: Mapping[str, str], stop: threading.Event, whole_s: float
+    provider: Provider,
+    puller: Puller,
+    secrets: Mapping[str, str],
+    stop: threading.Event,
+    whole_s: float,
+    shared: SharedPace,
 ) -> VendorClient:
     """To the vendor's own address, or to the one that an administrator set: that may be anywhere. All calls together
     may take `whole_s`."""
@@ -53,6 +58,7 @@ def connect(
         private=elsewhere,
         bounds=Bounds(whole_s=whole_s),
         stop=stop,
+        shared=shared,
     )
 
 
@@ -82,6 +88,7 @@ class Providers:
         self._look = threading.Event()
         self._thread: threading.Thread | None = None
         self._counts = dict.fromkeys(get_args(PullOutcome), 0)
+        self._paces: dict[str, SharedPace] = {}  # by the provider's id
 
     def begin(self) -> None:
         """Ask whose turn it is, from now on."""
@@ -111,8 +118,8 @@ class Providers:
     def check(self, provider: Provider) -> Sight:
         """A test call: what the secrets can see. Raises what a puller raises, and ServerStops."""
         puller = self.puller(provider.vendor)
-        secrets = self._secrets(provider)
-        with self._connect(provider, puller, secrets, self._stop, CHECK_S) as client:
+        secrets = self.secrets(provider)
+        with self.line(provider, puller, secrets, self._stop, CHECK_S) as client:
             return client.check(puller, self._pulling.to_pull(provider, puller, secrets))
 
     def begin_check(self, provider: Provider) -> Future[Sight]:
@@ -169,12 +176,21 @@ class Providers:
         return came
 
     def _asked(self, provider: Provider, puller: Puller) -> Came:
-        secrets = self._secrets(provider)
-        with self._connect(provider, puller, secrets, self._stop, PULL_S) as client:
+        secrets = self.secrets(provider)
+        with self.line(provider, puller, secrets, self._stop, PULL_S) as client:
             to_pull = self._pulling.to_pull(provider, puller, secrets)
             return self._pulling.run(provider, puller, client, to_pull)
 
-    def _secrets(self, provider: Provider) -> dict[str, str]:
+    def line(
+        self, provider: Provider, puller: Puller, secrets: Mapping[str, str], stop: threading.Event, whole_s: float
+    ) -> VendorClient:
+        """The way to its vendor, for `whole_s` at the most. All of them keep one pace together."""
+        return self._connect(
+            provider, puller, secrets, stop, whole_s, self._paces.setdefault(provider.id, SharedPace())
+        )
+
+    def secrets(self, provider: Provider) -> dict[str, str]:
+        """What it is asked with, in clear."""
         with self._ledger.read() as tx:
             sealed = connected.sealed_secrets(tx, provider.id)
         return {name: self._vault.reveal(one) for name, one in sealed.items()}

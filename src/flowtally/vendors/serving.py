@@ -17,9 +17,10 @@ from typing import Any
 
 import structlog
 from litestar import HttpMethod, Response
-from litestar.background_tasks import BackgroundTask
+from litestar.background_tasks import BackgroundTask, BackgroundTasks
 from litestar.handlers import HTTPRouteHandler
 from litestar.types import HTTPScope
+from msgspec.structs import fields
 
 from flowtally.config import Config
 from flowtally.core.errors import (
@@ -35,6 +36,7 @@ from flowtally.ledger.people import credentials
 from flowtally.ledger.people.accounts import require_not_erased
 from flowtally.ledger.people.credentials import Credential
 from flowtally.ledger.trail import Actor
+from flowtally.providers.shadowing import AnsweredCall
 from flowtally.vendors.base import METHODS, Asked, Dialect, DialectCall, Route, Secrets, WrongKey
 from flowtally.vendors.metering import SelfMeter
 from flowtally.vendors.reading import read_asked
@@ -125,7 +127,8 @@ class Served:
             raise
         except Exception as error:
             return self._after(_respond(self._fail(error, request), _ended(error)), services, credential)
-        return self._after(_respond(reply), services, credential)
+        shadow = self._shadow(services, route, credential, asked, reply)
+        return self._after(_respond(reply), services, credential, shadow)
 
     async def _asked(
         self, services: Services, request: AnyRequest
@@ -230,10 +233,40 @@ class Served:
         log.error("dialect_failed", dialect=self._dialect.name, request_id=request_id, exc_info=error)
         return self._dialect.fail(FlowtallyError("Something failed inside."))
 
-    def _after(self, response: Response[Any], services: Services, credential: Credential | None) -> Response[Any]:
+    def _shadow(
+        self, services: Services, route: Route, credential: Credential, asked: Asked, reply: Reply
+    ) -> BackgroundTask | None:
+        """What has the vendor asked the same, where that is wanted: once the answer has gone out. Only what the route
+        knows of what the caller asked is sent: so nothing that the caller showed."""
+        if route.method != "GET" or route.writes or asked.form or credential.account is None:
+            return None
+        shadowing = services.shadowing
+        if not shadowing.wants(credential.account, self._dialect.name, route.path):
+            return None
+        known = {one.encode_name for one in fields(route.takes)}
+        query = tuple((name, value) for name, value in asked.query.items() if name in known)
+        name, at = self._dialect.name, services.clock()
+        call = AnsweredCall(credential.account, name, route.path, query, reply.status, reply.content, at)
+
+        async def offer() -> None:
+            shadowing.offer(call)
+
+        return BackgroundTask(offer)
+
+    def _after(
+        self,
+        response: Response[Any],
+        services: Services,
+        credential: Credential | None,
+        shadow: BackgroundTask | None = None,
+    ) -> Response[Any]:
         """What is done once the answer is on its way."""
+        meter = None
         if self._meter is not None and credential is not None:
-            response.background = BackgroundTask(self._meter.count, services, credential)
+            meter = BackgroundTask(self._meter.count, services, credential)
+        after = [task for task in (meter, shadow) if task is not None]
+        if after:
+            response.background = BackgroundTasks(after)
         return response
 
 

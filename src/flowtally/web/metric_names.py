@@ -11,7 +11,7 @@ from typing import Final, get_args
 
 import msgspec
 
-from flowtally.core.words import MetricKind, ProviderState, PullOutcome
+from flowtally.core.words import MetricKind, ProviderState, PullOutcome, ShadowOutcome
 
 
 class Figure(msgspec.Struct, frozen=True):
@@ -109,6 +109,20 @@ FIGURES: Final[Mapping[str, Mapping[str, Figure]]] = {
                 "flowtally_provider_pulls_total", "Pulls since the start, by what they came to.", {"outcome": outcome}
             )
             for outcome in get_args(PullOutcome)
+        },
+    },
+    "shadows": {
+        "up": Figure("flowtally_shadows_up", "1 if the figures about shadows could be read, else 0."),
+        "on": Figure("flowtally_shadows", "Accounts and dialects whose calls are asked of the vendor, too."),
+        "waiting": Figure("flowtally_shadow_calls_waiting", "Answered calls that the vendor is still to be asked."),
+        **{
+            outcome: Figure(
+                "flowtally_shadow_calls_total",
+                "Answered calls since the start that the vendor was to be asked, too, by what came of it. `dropped`: "
+                "it was not asked.",
+                {"outcome": outcome},
+            )
+            for outcome in (*get_args(ShadowOutcome), "dropped")
         },
     },
     "shares": {

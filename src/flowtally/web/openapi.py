@@ -68,6 +68,7 @@ TAGS: Final = {
     "export": "All rows of an account, as a Parquet or CSV file.",
     "balance": "What is left of an account's grants.",
     "explain": "How a balance came about: what each grant paid for.",
+    "shadows": "Have calls that were answered here asked of the vendor, too, and see where its answers differ.",
     "reconciliation": "Compare what a vendor bills with what was measured, and what explains the difference.",
     "periods": "Close a period with a statement that never changes, and see what came later.",
     "accounts": "The customers.",

@@ -38,6 +38,7 @@ from flowtally.protocol import (
     SourceDetail,
 )
 from flowtally.providers.providers import Providers
+from flowtally.providers.shadowing import Shadowing
 from flowtally.usage.flusher import Flusher
 from flowtally.usage.store import UsageStore
 from flowtally.web.auth import Doorkeeper
@@ -170,6 +171,7 @@ class Services(msgspec.Struct, frozen=True):
     bodies: BodyBudget
     care: Care
     providers: Providers
+    shadowing: Shadowing
     failed_attempts: FailedAttempts
     moments: Moments
     request_slots: RequestSlots

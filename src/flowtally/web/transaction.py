@@ -34,6 +34,7 @@ class Effect(Enum):
     PROMISES = "promises"  # something of an account was promised or taken back: follows every write of an account
     OPENING = "opening"  # events that wait for the account may count from now on
     PROVIDERS = "providers"  # one is to be asked, maybe at once
+    SHADOWS = "shadows"  # a dialect's calls are asked of the vendor, too, or no longer
     ERASURES = "erasures"  # work is left that is finished after the commit; it must meet no names that were forgotten
 
 
@@ -43,6 +44,7 @@ HEARD: Final[Mapping[Effect, Callable[[Services, str], object]]] = {
     Effect.PROMISES: lambda services, account: services.ingest.gave(account),
     Effect.OPENING: lambda services, account: services.ingest.look_again(account),
     Effect.PROVIDERS: lambda services, account: services.providers.nudge(),
+    Effect.SHADOWS: lambda services, account: services.shadowing.look_again(),
     Effect.ERASURES: lambda services, account: services.care.finish_erasures(),
 }
 OF_NO_ACCOUNT: Final = frozenset({Effect.CREDENTIALS, Effect.ERASURES})  # heard whoever is meant, or nobody

@@ -195,7 +195,7 @@ class IPFoxy:
         body = told(answer)
         code = body.member("code").whole()
         if code != OK:
-            raise _refusal(name, code, str(body.value.get("msg") or "")[:MAX_SAID])
+            raise refusal(name, code, str(body.value.get("msg") or "")[:MAX_SAID])
         return read(body.member("data"))
 
 
@@ -207,7 +207,7 @@ def _later(answer: VendorAnswer) -> float | None:
         return None
 
 
-def _refusal(name: str, code: int, said: str) -> Exception:
+def refusal(name: str, code: int, said: str) -> Exception:
     if code == NOT_AUTHORIZED:
         return Denied(f"{name}: code {code}: {said}")
     if code == TOO_OFTEN:

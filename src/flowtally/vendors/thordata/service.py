@@ -148,7 +148,7 @@ class Thordata:
         body = told(answer)
         code = body.member("code").whole()
         if code != OK:
-            raise _refusal(path, code, str(body.value.get("msg") or "")[:MAX_SAID])
+            raise refusal(path, code, str(body.value.get("msg") or "")[:MAX_SAID])
         return read(body.member("data"))
 
 
@@ -168,7 +168,7 @@ def _later(answer: VendorAnswer) -> float | None:
         return None
 
 
-def _refusal(path: str, code: int, said: str) -> Exception:
+def refusal(path: str, code: int, said: str) -> Exception:
     if code in DENIED:
         return Denied(f"{path}: code {code}: {said}")
     if code == TOO_OFTEN:

@@ -1,0 +1,55 @@
+"""How a call of our dialect is asked of Thordata itself, and what of its answers is compared. Pure.
+
+Left out: vouchers (CDKs). Their codes are worth money, so no answer that has them is asked for or kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Final
+
+from flowtally.providers.puller import ChangedShape, Declined, Denied, VendorAnswer
+from flowtally.providers.reading import told
+from flowtally.providers.shadow import Shadow, Shown
+from flowtally.vendors.thordata.service import (
+    ACCOUNT_DAYS,
+    BALANCE,
+    MAX_SAID,
+    USER_DAYS,
+    USER_HOURS,
+    USERS,
+    WALLET,
+    refusal,
+)
+from flowtally.vendors.thordata.wire import OK
+
+ADDRESSES: Final = "/whitelisted-ips/ip-list"
+READS: Final = (BALANCE, WALLET, ACCOUNT_DAYS, USERS, USER_DAYS, USER_HOURS, ADDRESSES)
+
+
+def show(path: str, secrets: Mapping[str, str]) -> Shown:
+    """In the query; the key where there is one."""
+    return Shown(query=tuple((name, secrets[name]) for name in ("token", "key") if secrets.get(name)))
+
+
+def refused(answer: VendorAnswer) -> Exception | None:
+    """What it declines for the question alone is an answer to it."""
+    if answer.status in {401, 403}:
+        return Denied(f"HTTP {answer.status}")
+    with suppress(ChangedShape):
+        body = told(answer)
+        code = body.member("code").whole()
+        error = None if code == OK else refusal("", code, str(body.value.get("msg") or "")[:MAX_SAID])
+        return None if isinstance(error, Declined) else error
+    return None
+
+
+SHADOW: Final = Shadow(
+    vendor="thordata",
+    routes={f"/api{path}": path for path in READS},
+    show=show,
+    refusal=refused,
+    keys=("date", "username", "ip"),
+    volatile=frozenset({"msg"}),
+)
