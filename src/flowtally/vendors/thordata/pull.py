@@ -43,14 +43,15 @@ from flowtally.providers.puller import (
 from flowtally.providers.quantities import MICROS, days_at_once
 from flowtally.vendors.thordata.parameters import Family, Range
 from flowtally.vendors.thordata.rows import series_of
-from flowtally.vendors.thordata.service import PROXY_TYPES, ListedUser, Thordata, Used
+from flowtally.vendors.thordata.service import ListedUser, Thordata, Used
 
 MOST_DAYS: Final = 180  # of one answer, both ends counted
 OF_ACCOUNT: Final[Family] = "residential"  # whose use the account's own figures are of
 
 
 def check(ask: AskVendor, wanted: ToPull) -> Sight:
-    """What can be seen: each thing is asked once. The balance must be; what else is refused is told."""
+    """What can be seen of what a pull asks for: each thing is asked once. The balance must be; what else is refused is
+    told."""
     service, works, cannot = Thordata(ask, wanted), list[str](), list[str]()
     today = local_date(wanted.now, service.zone)
     works.append(f"Traffic left: {(service.traffic().left or 0) // MIB} MB")
@@ -63,7 +64,7 @@ def check(ask: AskVendor, wanted: ToPull) -> Sight:
 
     look("Wallet", lambda: _money(service))
     look("Use of the account", lambda: _by_day(service, today))
-    for family in PROXY_TYPES:
+    for family in service.families:
         look(f"Proxy users, {family}", partial(_listed, service, family, today))
     return Sight(tuple(works), tuple(cannot))
 
@@ -80,8 +81,6 @@ def _by_day(service: Thordata, today: date) -> str:
 
 def _listed(service: Thordata, family: Family, today: date) -> str:
     users = service.users(family)
-    if family not in service.families:
-        return f"{len(users)}; their use is not brought"
     if users:
         service.user_used(users[0], today, today)
     return f"{len(users)}; their use by {service.grain}"
