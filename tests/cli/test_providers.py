@@ -18,7 +18,7 @@ VENDORS = [
         "address": "https://openapi.thordata.com/api",
         "secrets": [
             {"name": "token", "meaning": "the public API's token", "default": None, "choices": []},
-            {"name": "key", "meaning": "the key, where it is wanted", "default": "", "choices": []},
+            {"name": "key", "meaning": "The key, where it is wanted.", "default": "", "choices": []},
         ],
         "settings": [{"name": "grain", "meaning": "how finely", "default": "day", "choices": ["day", "hour"]}],
         "every_s": 3600,
@@ -134,7 +134,7 @@ def test_in_a_terminal_each_is_asked_for_and_hidden(shop: Program, monkeypatch: 
     assert sent(shop, "POST")["secrets"] == {"token": SECRET}
     assert asked == [
         "Thordata token (the public API's token): ",
-        "Thordata key (the key, where it is wanted, or nothing): ",
+        "Thordata key (The key, where it is wanted, or nothing): ",
     ]
 
 
@@ -202,5 +202,6 @@ def test_removing_and_the_vendors(shop: Program) -> None:
     assert "removed since" in shop("provider", "remove", "thor").out
     out = shop("provider", "vendors").out
     assert "thordata  Thordata, asked at https://openapi.thordata.com/api" in out
-    assert "  token: the public API's token (secret)" in out
-    assert "  grain: how finely; one of day, hour; default: day" in out
+    assert "  token (secret): the public API's token.\n" in out
+    assert "  key (secret): The key, where it is wanted. Default: none.\n" in out
+    assert "  grain: how finely. One of day, hour. Default: day.\n" in out

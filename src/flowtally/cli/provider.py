@@ -18,6 +18,7 @@ from flowtally.cli.hidden import hidden
 from flowtally.cli.once import Once, given_once
 from flowtally.cli.show.output import Json, document, facts, note, say, table, when
 from flowtally.cli.show.quantities import human
+from flowtally.cli.show.steps import Steps
 from flowtally.client import Client, calls
 from flowtally.core.errors import Unprocessable
 from flowtally.core.units import counted, human_money
@@ -45,7 +46,7 @@ Examples:
 \b
 A file of secrets, or standard input, has a line NAME=VALUE for each. `flowtally provider vendors` lists the names.
 """
-COLUMNS: Final = ("provider", "account", "vendor", "state", "since", "told until", "asked", "next", "detail")
+COLUMNS: Final = ("provider", "account", "vendor", "state", "told until", "asked", "next", "detail")
 PATIENCE_S: Final = 600  # of `pull`: longer than most vendors take for everything
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The provider's name.")]
 Settings = Annotated[
@@ -72,16 +73,15 @@ def vendors(json: Json = False) -> None:
     for one in found:
         say(f"{one.vendor}  {one.title}, asked at {one.address}", style="bold")
         for each in one.secrets:
-            say(f"  {each.name}: {each.meaning}{_default(each)} (secret)")
+            say(f"  {each.name} (secret): {_meaning(each)}")
         for each in one.settings:
-            say(f"  {each.name}: {each.meaning}{_default(each)}")
+            say(f"  {each.name}: {_meaning(each)}")
 
 
-def _default(one: VendorSetting) -> str:
-    choices = f"; one of {', '.join(one.choices)}" if one.choices else ""
-    if one.default is None:
-        return choices
-    return f"{choices}; default: {one.default or 'none'}"
+def _meaning(one: VendorSetting) -> str:
+    choices = f" One of {', '.join(one.choices)}." if one.choices else ""
+    default = "" if one.default is None else f" Default: {one.default or 'none'}."
+    return f"{one.meaning.rstrip('.')}.{choices}{default}"
 
 
 @commands.command("add", epilog=ADD)
@@ -118,7 +118,7 @@ def add(
             name, vendor, _secrets(known, secrets), _pairs(settings or (), "--set"), since, every, address
         )
         made = given_once(client, calls.add_provider(whose, request, once=once))
-        seen = client.check_provider(whose, name) if check else None
+        seen = _checked(client, made) if check else None
         if json:
             document({"provider": made, "check": seen})
         else:
@@ -168,13 +168,20 @@ def show(name: Name, json: Json = False) -> None:
 def check(name: Name, json: Json = False) -> None:
     """Make a test call, and say whether its secrets work and what they can see."""
     with ask.client() as client:
-        seen = client.check_provider(client.find_provider(name).account, name)
+        seen = _checked(client, client.find_provider(name))
     if json:
         document(seen)
     else:
         _tell(seen)
     if seen.outcome != "ok":
         raise typer.Exit(1)
+
+
+def _checked(client: Client, one: ProviderAnswer) -> ProviderCheckAnswer:
+    """It takes as long as the vendor wants between its calls: who waits is told for what."""
+    with Steps() as steps:
+        steps.show(f"Asking {one.vendor} what {one.name} can see")
+        return client.check_provider(one.account, one.name)
 
 
 @commands.command("pull", epilog=example("flowtally provider pull thor"))
@@ -188,7 +195,9 @@ def pull(
         before = client.find_provider(name)
         asked = client.pull_provider(before.account, name)
         if wait:
-            asked = _pulled(client, before)
+            with Steps() as steps:
+                steps.show(f"Asking {before.vendor} for what is new of {name}")
+                asked = _pulled(client, before)
     if json:
         document(asked)
     else:
@@ -341,7 +350,7 @@ def _secrets(vendor: VendorInfo, file: Path | None) -> dict[str, str]:
     found = {}
     for one in vendor.secrets:
         optional = "" if one.default is None else ", or nothing"
-        given = hidden(f"{vendor.title} {one.name} ({one.meaning}{optional}): ")
+        given = hidden(f"{vendor.title} {one.name} ({one.meaning.rstrip('.')}{optional}): ")
         if given:
             found[one.name] = given
     return found
@@ -372,7 +381,6 @@ def _row(one: ProviderAnswer) -> tuple[str, ...]:
         one.account,
         one.vendor,
         state,
-        when(one.since),
         when(one.told_until),
         when(one.tried_at),
         when(one.next_at),
@@ -384,6 +392,7 @@ def _show(one: ProviderAnswer) -> None:
     values = dict(zip(COLUMNS, _row(one), strict=True))
     shown = values | {
         "state": f"{values['state']} since {when(one.state_since)}",
+        "wanted from": when(one.since),
         "every": f"{one.every_s} s",
         "settings": ", ".join(f"{name}={value}" for name, value in one.settings.items()),
         "secrets": ", ".join(one.secrets),
