@@ -167,7 +167,7 @@ def test_the_next_pull_begins_where_figures_may_still_move(world: World, vendor:
     world.providers.pull_due()
     clock.at += DAY_MS
     world.providers.pull_due()
-    assert [(one.since - T0) // DAY_MS for one in vendor.asked] == [-3, -1, 0]
+    assert [(one.since - T0) // DAY_MS for one in vendor.asked] == [-3, -2, -1], "two days before it was asked last"
 
 
 def test_only_as_far_back_as_the_vendor_answers(world: World, vendor: Vendor) -> None:

@@ -149,7 +149,7 @@ class PullAnswer(msgspec.Struct, frozen=True):
 
     calls: How many requests the vendor had.
     figures: How many figures it said.
-    changed: How many of them it had not said so before.
+    changed: How many it had said otherwise before, those among them that it says no more.
     """
 
     began_at: Instant

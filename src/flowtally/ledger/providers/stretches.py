@@ -54,14 +54,18 @@ def read_stretches(tx: Connection, provider_id: str, start: int, end: int) -> li
 
 
 def told_until(tx: Connection, provider_id: str, since: int) -> int:
-    """Up to which instant all was told without a hole, from `since` on; `since` where nothing was."""
+    """Up to which instant all was told without a hole, from `since` on; `since` where nothing was. A day that was not
+    over when it was asked about was told up to then."""
     s = provider_stretches.c
-    query = select(s.starts_at, s.ends_at).where(s.provider == provider_id, s.ends_at > since)
-    for starts_at, ends_at in tx.execute(query.order_by(s.starts_at)):
+    query = select(s.starts_at, s.ends_at, s.asked_at).where(s.provider == provider_id, s.ends_at > since)
+    until = since
+    for starts_at, ends_at, asked_at in tx.execute(query.order_by(s.starts_at)):
         if starts_at > since:
             break
         since = ends_at
-    return since
+        if asked_at > starts_at:
+            until = min(ends_at, asked_at)
+    return until
 
 
 def last_end(tx: Connection, provider_id: str) -> int | None:
