@@ -234,6 +234,19 @@ def test_the_stretches_of_the_range_are_told_with_their_spans(both: Client, app_
     assert other["grain"]["thor"] == grain(both)
 
 
+def test_stretches_told_in_the_same_way_are_one_whenever_they_were_asked_for(both: Client, app_ledger: Ledger) -> None:
+    with app_ledger.begin() as tx:
+        thor = connected.read_provider(tx, "thor")
+        for number in range(5):
+            start = MARCH + number * HOUR_MS * 7
+            told = Stretch(start, start + 7 * HOUR_MS, "pull", "UTC", 1, NOW + number)
+            stretches.put_stretch(tx, thor, told)
+    asked = {"from": "2026-03-01", "to": "2026-03-03", "tz": "UTC"}
+    found = {"from": "2026-03-01T00:00:00Z", "to": "2026-03-02T11:00:00Z", "grain": "pull", "zone": "UTC", "step": 1}
+    assert grain(both, bucket="total", **asked) == [found]
+    assert grain(both, bucket="day", **asked) == [found | {"finer": True}]
+
+
 @pytest.mark.parametrize(
     ("grain_told", "zone", "asked", "finer"),
     [

@@ -9,10 +9,11 @@ has to have a user of that name.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
 import msgspec
+from msgspec.structs import replace
 
 from flowtally.core.edges import format_instant
 from flowtally.core.errors import BadRequest, UnknownUser
@@ -100,7 +101,7 @@ def tagged(sums: Sequence[Sum], by: Sequence[str], series: str) -> list[Sum]:
 def told(tx: Tx, asked: Sequence[Series], edges: Sequence[int]) -> dict[str, list[ToldStretch]]:
     """By provider's series, what of the time between these edges was told, and how. What is known of it now."""
     return {
-        one.name: [_show(each, edges) for each in read_stretches(tx, one.provider.id, edges[0], edges[-1])]
+        one.name: _joined(_show(each, edges) for each in read_stretches(tx, one.provider.id, edges[0], edges[-1]))
         for one in asked
         if one.provider is not None
     }
@@ -113,6 +114,20 @@ def _show(stretch: Stretch, edges: Sequence[int]) -> ToldStretch:
     return ToldStretch(
         format_instant(start), format_instant(end), stretch.grain, stretch.zone, stretch.step, finer=finer
     )
+
+
+def _joined(shown: Iterable[ToldStretch]) -> list[ToldStretch]:
+    """Neighbours told in the same way are one, whenever they were asked for: a vendor that is looked at every quarter
+    of an hour has a stretch for each look."""
+    joined: list[ToldStretch] = []
+    for one in shown:
+        last = joined[-1] if joined else None
+        alike = last and (last.end, last.grain, last.zone, last.step) == (one.start, one.grain, one.zone, one.step)
+        if last is not None and alike:
+            joined[-1] = replace(last, end=one.end, finer=last.finer or one.finer)
+        else:
+            joined.append(one)
+    return joined
 
 
 def _is_known(ours: Callable[[Sequence[str]], Users], name: str) -> bool:
