@@ -33,6 +33,7 @@ from flowtally.core.reported import (
     UseSaid,
 )
 from flowtally.core.times import LAST_INSTANT
+from flowtally.core.units import human_bytes
 from flowtally.providers.puller import ChangedShape, Denied, EarlierLooks, Failed, Limited, Pace, ToPull
 from flowtally.vendors import bytesflows
 from flowtally.vendors.bytesflows.pull import PULLER, WALKS
@@ -425,7 +426,7 @@ def test_a_zone_that_is_none_is_told() -> None:
 def test_what_the_token_can_see_is_told() -> None:
     with Stub(records(grant("a"), grant("b")), asset(), records(), say(403)) as stub, client_of(stub.url) as ask:
         seen, part = (ask.check(PULLER, wanted(PULLER, {"token": TOKEN}, 0, NOW)) for _ in range(2))
-    assert seen.works == ("Grants: 2", f"Traffic left: {3 * GB} bytes")
+    assert seen.works == ("Grants: 2", f"Traffic left: {human_bytes(3 * GB)}")
     assert (part.works, part.cannot[1]) == (("Grants: 0",), "Balances: /api/v1/dashboard/asset: 403: ")
     assert "only totals of grants" in seen.cannot[0]
 

@@ -272,7 +272,7 @@ def test_who_only_buys_has_the_own_package_alone() -> None:
     with pytest.raises(Denied, match="set sub_accounts to none"):
         pulled(asking)
     sight = PULLER.check(asking, to_pull())
-    assert sight.works == ("Wallet: 12.34", "Own package: 60.50 MB left")
+    assert sight.works == ("Wallet: 12.34", "Own package: 63.43 MB left")
     assert [one.split(":")[0] for one in sight.cannot] == ["Own use", "Sub-accounts"]
 
 

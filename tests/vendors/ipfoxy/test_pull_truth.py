@@ -18,6 +18,7 @@ from tests.vendors.pulling import Told, closed
 
 from flowtally.core.edges import format_instant, parse_instant
 from flowtally.core.times import DAY_MS, HOUR_MS
+from flowtally.core.units import human_bytes
 from flowtally.providers.puller import Denied
 from flowtally.usage.memory import MemoryStore
 from flowtally.vendors.ipfoxy import pull
@@ -138,7 +139,7 @@ def test_a_check_says_what_can_be_seen(shop: Fox) -> None:
     assert sight.cannot == ()
     assert sight.works == (
         "Wallet: 0.00",
-        f"Own package: {100 * 1024 - 2 * 1024}.00 MB left",
+        f"Own package: {human_bytes((100 - 2) * 1024**3)} left",
         "Own use: by hour",
         "Sub-accounts: 2; their use by hour",
     )

@@ -172,7 +172,7 @@ def test_a_check_says_what_can_be_seen_of_what_is_asked_for(make_shop: Callable[
     sight = PULLER.check(asking, wanted(PULLER, {"token": shop.shown.token}, BEGIN, BEGIN, unlimited=""))
     assert sight.cannot == ()
     assert sight.works == (
-        "Traffic left: 0 MB",
+        "Traffic left: 0 B",
         "Wallet: 0.00 USD",
         "Use of the account: by day",
         "Proxy users, residential: 1; their use by day",

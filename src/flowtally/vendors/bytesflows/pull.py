@@ -25,6 +25,7 @@ from flowtally.core.reported import (
     whole,
 )
 from flowtally.core.times import BEGINNING, LAST_INSTANT
+from flowtally.core.units import human_bytes
 from flowtally.providers.puller import (
     AskVendor,
     ChangedShape,
@@ -57,7 +58,7 @@ def check(ask: AskVendor, wanted: ToPull) -> Sight:
     works, cannot = [f"Grants: {len(grants)}"], ["Use by day, hour or sub-user: its API tells only totals of grants"]
     try:
         traffic, _ = service.balances(grants)
-        works.append(f"Traffic left: {traffic.left} bytes")
+        works.append(f"Traffic left: {human_bytes(traffic.left or 0)}")
     except Denied as error:
         cannot.append(f"Balances: {error}")
     return Sight(tuple(works), tuple(cannot))

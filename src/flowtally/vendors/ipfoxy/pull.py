@@ -23,6 +23,7 @@ from flowtally.core.reported import (
     span_key,
 )
 from flowtally.core.times import DAY_MS
+from flowtally.core.units import human_bytes
 from flowtally.providers.puller import (
     AskVendor,
     ChangedShape,
@@ -70,7 +71,7 @@ def check(ask: AskVendor, wanted: ToPull) -> Sight:
         return f"by {service.grain}"
 
     if wanted.settings["own_package"] == "yes":
-        look("Own package", lambda: f"{(service.package().left or 0) / MIB:.2f} MB left")
+        look("Own package", lambda: f"{human_bytes(service.package().left or 0)} left")
         look("Own use", own_use)
     look("Sub-accounts", sub_accounts)
     return Sight(tuple(works), tuple(cannot))

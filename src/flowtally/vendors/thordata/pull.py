@@ -18,7 +18,6 @@ from flowtally.core.edges import local_date
 from flowtally.core.reported import (
     EVERYBODY,
     KIB,
-    MIB,
     BalanceSaid,
     BalancesSaid,
     FigureSaid,
@@ -30,6 +29,7 @@ from flowtally.core.reported import (
     span_key,
 )
 from flowtally.core.times import DAY_MS
+from flowtally.core.units import human_bytes
 from flowtally.providers.puller import (
     AskVendor,
     ChangedShape,
@@ -54,7 +54,7 @@ def check(ask: AskVendor, wanted: ToPull) -> Sight:
     told."""
     service, works, cannot = Thordata(ask, wanted), list[str](), list[str]()
     today = local_date(wanted.now, service.zone)
-    works.append(f"Traffic left: {(service.traffic().left or 0) // MIB} MB")
+    works.append(f"Traffic left: {human_bytes(service.traffic().left or 0)}")
 
     def look(what: str, see: Callable[[], str]) -> None:
         try:
