@@ -200,6 +200,20 @@ def test_how_a_provider_tells_its_use_is_said_in_words(
         assert out.splitlines()[-len(lines) :] == lines
 
 
+def test_what_a_provider_does_not_tell_is_no_zero(flowtally: Program) -> None:
+    row = {"start": "2026-07-01T00:00:00Z", "end": "2026-07-02T00:00:00Z", "bytes_up": 0, "bytes_down": 0, "cut": None}
+    told = {"from": "2026-07-01T00:00:00Z", "to": "2026-07-02T00:00:00Z", "grain": "day", "zone": "UTC", "step": 1}
+    for figures, line in (({"bytes": 0, "requests": 7}, "7 req"), ({"bytes": 1500, "requests": 0}, "1.5 kB")):
+        total = {"bytes_up": 0, "bytes_down": 0, **figures}
+        answer = of_series(grain={"thor": [told | {"finer": False}]}, rows=[row | figures], totals={}, total=total)
+        flowtally.fake.answers["GET /v1/accounts/acme/usage"] = (200, answer)
+        lines = flowtally("usage", "acme", "--series", "thor").out.splitlines()
+        assert [one.split()[0] for one in lines[1:3]] == ["2026-07-01", "total"]
+        assert all(one.endswith(f"█  {line}") or one.endswith(f" {line}") for one in lines[1:3])
+        assert not any(" 0 " in one for one in lines[1:3])
+        assert "█" in lines[1]
+
+
 def test_usage_as_csv_is_what_the_server_wrote(flowtally: Program) -> None:
     flowtally.fake.answers["GET /v1/accounts/acme/usage"] = (200, b"start,bytes\r\n2026-07-01,5\r\n")
     assert flowtally("usage", "acme", "--csv").out == "start,bytes\r\n2026-07-01,5\r\n"

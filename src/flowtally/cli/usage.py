@@ -39,6 +39,7 @@ Examples:
 # What is no group of a row. `user_id` comes with `user` for programs: names can be used again, ids cannot.
 NO_GROUP: Final = frozenset({"start", "end", "bytes_up", "bytes_down", "bytes", "requests", "user_id", "others", "cut"})
 
+QUANTITIES: Final = ("bytes", "requests")
 CUT: Final = "*"
 NAMES: Final = {"15m": "quarter hour"}  # of buckets, where they are not their own name
 
@@ -151,13 +152,14 @@ def show_usage(answer: UsageAnswer | OverallUsageAnswer, *, past: bool = False) 
     say(f"{printable(whose)}  {when}  {answer.timezone}{known}", style="bold")
     parts, total = human_parts([int(row["bytes"] or 0) for row in answer.rows])  # the total of one series
     labels = in_columns([_names_of(row, answer.bucket) for row in answer.rows])
-    bars = [_bar(*one) for one in zip(labels, answer.rows, parts, strict=True)]
+    shown = _shown(answer)
+    bars = [_bar(*one, shown) for one in zip(labels, answer.rows, parts, strict=True)]
     if not bars:
         say("No usage.")
         for line in how_told(answer):
             say(line, style="dim")
         return
-    bars += _totals(answer, total)
+    bars += _totals(answer, total, shown)
     whole = not sys.stdout.isatty()
     for line in chart(bars, output.width(), unicode=output.unicode_blocks(), whole=whole):
         say(line)
@@ -165,18 +167,33 @@ def show_usage(answer: UsageAnswer | OverallUsageAnswer, *, past: bool = False) 
         say(line, style="dim")
 
 
-def _totals(answer: UsageAnswer | OverallUsageAnswer, total: str) -> list[Bar]:
+def _shown(answer: UsageAnswer | OverallUsageAnswer) -> Sequence[str]:
+    """Bytes and requests. Where providers are asked about, not the one that nobody has any of: vendors tell one of the
+    two, and what they do not tell is no zero."""
+    sums = list(answer.totals.values()) or [answer.total]
+    told = [name for name in QUANTITIES if any(getattr(one, name) for one in sums)]
+    return told if answer.grain and told else QUANTITIES
+
+
+def _totals(answer: UsageAnswer | OverallUsageAnswer, total: str, shown: Sequence[str]) -> list[Bar]:
     """One, or one of each series: these are never added up."""
     if not answer.totals:
-        return [Bar("total", 0, (total, _requests(answer.total.requests)))]
+        return [_line("total", 0, total, answer.total.requests, shown)]
     return [
-        Bar(f"total {printable(name)}", 0, (human_bytes(one.bytes), _requests(one.requests)))
+        _line(f"total {printable(name)}", 0, human_bytes(one.bytes), one.requests, shown)
         for name, one in answer.totals.items()
     ]
 
 
-def _bar(label: str, row: Row, size: str) -> Bar:
-    return Bar(label, int(row["bytes"] or 0), (size, _requests(int(row["requests"] or 0))))
+def _bar(label: str, row: Row, size: str, shown: Sequence[str]) -> Bar:
+    requests = int(row["requests"] or 0)
+    length = int(row["bytes"] or 0) if "bytes" in shown else requests
+    return _line(label, length, size, requests, shown)
+
+
+def _line(label: str, length: int, size: str, requests: int, shown: Sequence[str]) -> Bar:
+    figures = {"bytes": size, "requests": _requests(requests)}
+    return Bar(label, length, tuple(figures[name] for name in shown))
 
 
 def _names_of(row: Row, bucket: str) -> list[str]:
