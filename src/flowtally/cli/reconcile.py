@@ -165,6 +165,12 @@ def show_reconciliation(answer: ReconciliationAnswer) -> None:
     write: Write = human_count
     if answer.quantity == "bytes":
         write = same_unit((figure for one in sides for figure in figures(one)), aligned=True)
+    unit = write(0).removeprefix("0").strip()
+    named = f", in {unit}" if unit else ""  # once: with it in each of their cells these tables are too wide to read
+
+    def bare(amount: int) -> str:
+        return write(amount).removesuffix(unit).rstrip()
+
     say(f"{answer.account} at {answer.vendor}, {short(answer.start)} to {short(answer.end)}, days of {answer.zone}")
     say(f"As a whole: {MATCH[answer.match]}", style="bold")
     say()
@@ -178,14 +184,14 @@ def show_reconciliation(answer: ReconciliationAnswer) -> None:
 
     def row(name: str, one: Sides, verdict: str) -> tuple[str, ...]:
         amounts = (one.measured, one.billed, one.difference, *(getattr(one, part) for part in used))
-        return (name, *(write(amount) if amount or place < 3 else "" for place, amount in enumerate(amounts)), verdict)
+        return (name, *(bare(amount) if amount or place < 3 else "" for place, amount in enumerate(amounts)), verdict)
 
     say()
     days = [row(short(one.start), one.sides, verdict_of(one.told, one.settled, one.match)) for one in answer.spans]
-    table(("day", *columns), days, right=right)
+    table((f"day{named}", *columns), days, right=right)
     say()
     users = [row(one.user or "(nobody)", one.sides, MATCH[one.match]) for one in answer.users]
-    table(("user", *columns), users, right=right)
+    table((f"user{named}", *columns), users, right=right)
     for line in notes(answer, exact_bytes if answer.quantity == "bytes" else human_count):
         say(line)
 
