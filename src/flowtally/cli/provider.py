@@ -70,7 +70,9 @@ def vendors(json: Json = False) -> None:
     if json:
         document(found)
         return
-    for one in found:
+    for number, one in enumerate(found):
+        if number:
+            say()
         say(f"{one.vendor}  {one.title}, asked at {one.address}", style="bold")
         for each in one.secrets:
             say(f"  {each.name} (secret): {_meaning(each)}")
@@ -394,7 +396,7 @@ def _show(one: ProviderAnswer) -> None:
         "state": f"{values['state']} since {when(one.state_since)}",
         "wanted from": when(one.since),
         "every": f"{one.every_s} s",
-        "settings": ", ".join(f"{name}={value}" for name, value in one.settings.items()),
+        "settings": ", ".join(f"{name}={value}" for name, value in sorted(one.settings.items())),
         "secrets": ", ".join(one.secrets),
         "address": one.address or "",
         "failures": counted(one.failures, "pull") + " in a row" if one.failures else "",
