@@ -133,7 +133,7 @@ def _how(answer: ReconciliationAnswer, write: Write) -> Iterator[str]:
 
 def _calendar(cut: CutTold, write: Write) -> Iterator[str]:
     own = f"the vendor's own leaves {write(cut.declared)} of {write(cut.billed)} in {counted(cut.days, 'day')}"
-    if cut.best is None:
+    if cut.best is None or cut.best.residual >= cut.declared:
         yield f"  calendar: {own}"
     elif cut.outcome == "claimed":
         yield f"  calendar: that of {cut.best.offset}, which leaves {write(cut.best.residual)};"
