@@ -30,6 +30,7 @@ from flowtally.ledger.people import accounts
 from flowtally.ledger.providers import connected, pulls, said, stretches
 from flowtally.ledger.providers.connected import Provider
 from flowtally.ledger.vault import Vault, VaultKeys
+from flowtally.providers import providers as runner
 from flowtally.providers.connecting import ServerStops
 from flowtally.providers.providers import Providers, check_address, check_given
 from flowtally.providers.puller import ChangedShape, Denied, EarlierLooks, Failed, Limited
@@ -67,11 +68,11 @@ class World:
             chance=lambda: 0.0,
         )
 
-    def add(self, name: str = "thor", since: int = T0 - 3 * DAY_MS) -> Provider:
+    def add(self, name: str = "thor", since: int = T0 - 3 * DAY_MS, account: str = "acme") -> Provider:
         with self.ledger.begin() as tx:
             return connected.add_provider(
                 tx,
-                "acme",
+                account,
                 name,
                 "scripted",
                 secrets={"token": self.vault.seal_secret("token", "s3cret")},
@@ -354,6 +355,52 @@ def test_everybody_has_a_turn(world: World, vendor: Vendor, clock: Clock) -> Non
     with world.ledger.read() as tx:
         due = connected.due_providers(tx, 10**15, 9)
     assert [one.name for one in due] == ["a", "b", "c"]
+
+
+def test_accounts_take_turns_however_many_providers_each_has(world: World, vendor: Vendor, clock: Clock) -> None:
+    with world.ledger.begin() as tx:
+        accounts.create_account(tx, "beta", now=1)
+    for name in ("a1", "a2", "a3"):
+        world.add(name)
+        clock.at += 1
+    world.add("b1", account="beta")
+    clock.at += 10
+    asked = []
+    vendor.script = [[] for _ in range(4)]
+    while world.providers.pull_due():
+        asked += [one for one in ("a1", "a2", "a3", "b1") if one not in asked and world.read(one).state == "ok"]
+    assert asked == ["a1", "b1", "a2", "a3"]
+
+
+def test_one_that_cannot_be_asked_at_all_holds_up_nobody(world: World, vendor: Vendor, clock: Clock) -> None:
+    """As where its secrets were sealed with another key than the one that is there."""
+    other = Vault(VaultKeys(Fernet.generate_key(), Fernet.generate_key()))
+    with world.ledger.begin() as tx:
+        sealed = {"token": other.seal_secret("token", "s3cret")}
+        connected.add_provider(tx, "acme", "sealed", "scripted", secrets=sealed, settings={}, since=0, now=T0 - 1)
+    world.add()
+    world.providers.pull_due()
+    world.providers.pull_due()
+    lost = world.read("sealed")
+    assert (lost.state, lost.next_at, world.read().state) == ("late", T0 + 60_000, "ok")
+    assert "the server's log says how" in lost.detail
+
+
+def test_a_store_that_hangs_does_not_keep_a_server_from_stopping(
+    world: World, vendor: Vendor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runner, "JOIN_S", 0.1)
+    begun, ended = threading.Event(), threading.Event()
+    vendor.script = [[begun.set, lambda: assert_(ended.wait(60))]]
+    world.add()
+    world.providers.begin()
+    assert begun.wait(60)
+    world.providers.close()
+    ended.set()
+
+
+def assert_(what: bool) -> None:
+    assert what
 
 
 def test_what_is_doubtful_of_what_was_said_is_told_though_all_went_well(world: World, vendor: Vendor) -> None:

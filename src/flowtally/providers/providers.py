@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import random
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from functools import partial
 from typing import Final, get_args
@@ -27,11 +27,13 @@ from flowtally.providers.asking import Bounds, SharedPace, VendorClient, check_b
 from flowtally.providers.checks import CHECK_S, Checks
 from flowtally.providers.connecting import ServerStops
 from flowtally.providers.puller import ProviderSetting, Puller, Sight
-from flowtally.providers.pulling import WORK, Came, Pulling, Report
+from flowtally.providers.pulling import WORK, Came, Pulling, Report, failed_inside
 from flowtally.providers.schedule import pause_s
 
 LOOK_S: Final = 30  # the longest that nobody looks whose turn it is: another process may have changed it
 AFTER_FAULT_S: Final = 60
+JOIN_S: Final = 20  # how long a stop waits for what is being kept; where a store hangs, it is left
+MOST_DUE: Final = 1_000  # that are looked at: of who waits longest
 PULL_S: Final = 4 * 3600  # the longest that one makes the others wait; the next pull goes on where it was
 
 log = structlog.get_logger(__name__)
@@ -87,6 +89,7 @@ class Providers:
         self._stop = threading.Event()
         self._look = threading.Event()
         self._thread: threading.Thread | None = None
+        self._asked_last: dict[str, int] = {}  # by account, of those that wait: 1, 2, 3 ... as they were
         self._counts = dict.fromkeys(get_args(PullOutcome), 0)
         self._paces: dict[str, SharedPace] = {}  # by the provider's id
 
@@ -100,7 +103,7 @@ class Providers:
         self._stop.set()
         self._look.set()
         if self._thread is not None:
-            self._thread.join()
+            self._thread.join(JOIN_S)
         self._checks.close()
 
     def nudge(self) -> None:
@@ -133,12 +136,19 @@ class Providers:
         return {f"state_{state}": float(count) for state, count in states.items()} | pulls_made
 
     def pull_due(self) -> bool:
-        """Ask the one that has waited longest; whether there was one."""
+        """Ask one; whether there was one. Accounts take turns; of one, the one that has waited longest is next."""
         with self._ledger.read() as tx:
-            due = connected.due_providers(tx, self._clock(), 1)
-        for provider in due:
-            self.pull(provider)
+            due = connected.due_providers(tx, self._clock(), MOST_DUE)
+        if due:
+            self.pull(self._next_of(due))
         return bool(due)
+
+    def _next_of(self, due: Sequence[Provider]) -> Provider:
+        last = max(self._asked_last.values(), default=0)
+        self._asked_last = {one.account: self._asked_last.get(one.account, 0) for one in due}
+        chosen = min(due, key=lambda one: self._asked_last[one.account])  # the first of them
+        self._asked_last[chosen.account] = last + 1
+        return chosen
 
     def pull(self, provider: Provider) -> Came:
         """Ask this one now, and keep what came of it. Raises ServerStops."""
@@ -148,7 +158,7 @@ class Providers:
             came = Came("changed_shape", f"this version of flowtally does not know the vendor {provider.vendor!r}")
             every_s = LOOK_S
         else:
-            came = self._asked(provider, puller)
+            came = self._came(provider, puller)
             every_s = provider.every_s or puller.every_s
         wait_s = pause_s(
             came.outcome, every_s=every_s, failures=provider.failures, after_s=came.after_s, chance=self._chance()
@@ -174,6 +184,16 @@ class Providers:
         else:
             log.warning("provider_pull_failed", provider=provider.name, **told)
         return came
+
+    def _came(self, provider: Provider, puller: Puller) -> Came:
+        """Also where it cannot be asked at all: it has its next turn later, and the others theirs. Raises ServerStops
+        and what the ledger raises."""
+        try:
+            return self._asked(provider, puller)
+        except (ServerStops, FlowtallyError):
+            raise
+        except Exception as error:
+            return failed_inside(provider, error)
 
     def _asked(self, provider: Provider, puller: Puller) -> Came:
         secrets = self.secrets(provider)

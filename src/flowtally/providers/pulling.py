@@ -58,6 +58,13 @@ class Came(msgspec.Struct):
     changed: int = 0
 
 
+def failed_inside(provider: Provider, error: Exception) -> Came:
+    """What the log says is where, and not what the error says: a value it tells of may be a secret."""
+    where = "".join(traceback.format_tb(error.__traceback__))
+    log.error("pull_failed", provider=provider.name, kind=type(error).__name__, where=where)
+    return Came("late", f"It failed inside ({type(error).__name__}); the server's log says how.")
+
+
 class Pulling:
     """Built once. `settings` of a provider were checked when they were given."""
 
@@ -85,11 +92,8 @@ class Pulling:
         except FlowtallyError as error:  # our own stores are away: the vendor is asked again
             came.outcome, came.detail = "late", f"what it said could not be kept: {error.detail}"
         except Exception as error:
-            # Where, and not what it says: a value it tells of may be a secret.
-            where = "".join(traceback.format_tb(error.__traceback__))
-            log.error("pull_failed", provider=provider.name, kind=type(error).__name__, where=where)
-            came.outcome = "late"
-            came.detail = f"It failed inside ({type(error).__name__}); the server's log says how."
+            failed = failed_inside(provider, error)
+            came.outcome, came.detail = failed.outcome, failed.detail
         came.calls = client.calls
         return came
 
