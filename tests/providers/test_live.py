@@ -343,6 +343,9 @@ def test_whenever_it_is_killed_or_set_back_its_series_are_what_the_vendors_say(t
         sender.assert_counted(buyer)
         customer.verify()
         customer.stop()
+        secrets = [one for made in vendors.values() for one in made.secrets.values()]
+        assert_nowhere(customer, secrets)
+        assert backup.is_relative_to(customer.data), "the backup was looked at, too"
 
         back = tmp_path / "restored"
         run("restore", str(backup), "--data", str(back), "--old-ledger", str(customer.data))
