@@ -83,7 +83,7 @@ class World:
     def set(self, *, enabled: bool = True, share: int = 100) -> None:
         with self.ledger.begin() as tx:
             shadows.set_shadow(tx, "acme", "scripted", enabled=enabled, provider="thor", share=share, now=self.at)
-        self.shadowing.look_again()
+        self.shadowing.switches_changed()
 
     def offer(self, ours: Any = 1, query: tuple[tuple[str, str], ...] = (), account: str = "acme") -> None:
         body = ours if isinstance(ours, bytes) else json.dumps(ours).encode()
@@ -410,7 +410,7 @@ def test_a_ledger_that_is_away_loses_a_call_and_not_what_came_of_others(
             world.offer()
             with pytest.raises(Unavailable):
                 world.shadowing.turn()
-            world.shadowing.look_again()
+            world.shadowing.switches_changed()
         assert len(world.kept()) == 1
         assert world.counts() == {"differed": 1, "dropped": 1}
 

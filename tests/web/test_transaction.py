@@ -22,7 +22,7 @@ class Told:
         self.said: list[str] = []
         self.fails = fails
         self.usage = self.ledger = self.clock = self.moments = self.doorkeeper = self
-        self.ingest = self.care = self.providers = self
+        self.ingest = self.care = self.providers = self.shadowing = self
 
     def _say(self, what: str) -> None:
         self.said.append(what)
@@ -70,6 +70,9 @@ class Told:
     def nudge(self) -> None:
         self._say("providers")
 
+    def switches_changed(self) -> None:
+        self._say("shadows")
+
     def finish_erasures(self) -> None:
         self._say("erasures")
 
@@ -94,7 +97,7 @@ def worked(services: Told) -> Any:
     return work
 
 
-EVERY = ["credentials", "names acme", "promises acme", "opening acme", "providers", "erasures"]
+EVERY = ["credentials", "names acme", "promises acme", "opening acme", "providers", "shadows", "erasures"]
 
 
 def test_a_write_begins_then_knows_its_instant_then_works_then_tells_in_one_order() -> None:

@@ -131,7 +131,7 @@ class Shadowing:
         if self._thread is not None:
             self._thread.join()
 
-    def look_again(self) -> None:
+    def switches_changed(self) -> None:
         """A switch was set, or may have been. Where it cannot be read now, the thread reads it later."""
         try:
             self.read_switches()

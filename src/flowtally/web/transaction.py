@@ -44,7 +44,7 @@ HEARD: Final[Mapping[Effect, Callable[[Services, str], object]]] = {
     Effect.PROMISES: lambda services, account: services.ingest.gave(account),
     Effect.OPENING: lambda services, account: services.ingest.look_again(account),
     Effect.PROVIDERS: lambda services, account: services.providers.nudge(),
-    Effect.SHADOWS: lambda services, account: services.shadowing.look_again(),
+    Effect.SHADOWS: lambda services, account: services.shadowing.switches_changed(),
     Effect.ERASURES: lambda services, account: services.care.finish_erasures(),
 }
 OF_NO_ACCOUNT: Final = frozenset({Effect.CREDENTIALS, Effect.ERASURES})  # heard whoever is meant, or nobody
