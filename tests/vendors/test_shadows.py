@@ -315,6 +315,28 @@ def test_passwords_that_answers_show_are_not_kept(make_world: Callable[..., Worl
     assert not [word for word in ("password0", "password1", "password9") if word in kept]
 
 
+@every_dialect
+def test_a_fault_of_a_shadow_changes_no_answer(
+    make_world: Callable[..., World],
+    dialect: Dialect,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def burst(*given: object) -> bool:
+        raise KeyError("a secret detail")
+
+    world = make_world(dialect)
+    world.set()
+    route = world.shadowed()[0]
+    before = world.ask(route)
+    monkeypatch.setattr(type(world.services.shadowing), "wants", burst)
+    after = world.ask(route)
+    assert (after.status_code, after.text) == (before.status_code, before.text)
+    told = "".join(capsys.readouterr())
+    assert "shadow_not_offered" in told
+    assert "a secret detail" not in told
+
+
 # -- Beside a vendor that does not answer -----------------------------------------------------------------------------
 
 

@@ -127,7 +127,11 @@ class Served:
             raise
         except Exception as error:
             return self._after(_respond(self._fail(error, request), _ended(error)), services, credential)
-        shadow = self._shadow(services, route, credential, asked, reply)
+        try:
+            shadow = self._shadow(services, route, credential, asked, reply)
+        except Exception as error:  # whatever it is: it changes no answer
+            log.error("shadow_not_offered", dialect=self._dialect.name, kind=type(error).__name__)
+            shadow = None
         return self._after(_respond(reply), services, credential, shadow)
 
     async def _asked(
