@@ -49,15 +49,17 @@ def clean_environment() -> dict[str, str]:
 
 
 @contextmanager
-def live_server(data: Path, extra: Mapping[str, str] | None = None, source: Path | None = None) -> Iterator[Live]:
+def live_server(
+    data: Path, extra: Mapping[str, str] | None = None, source: Path | None = None, module: str = "flowtally"
+) -> Iterator[Live]:
     """Serving; ends the server as Ctrl-C would and insists that it ends well. `source`: another than the one that the
-    fork server has loaded."""
+    fork server has loaded. `module`: another that does what `flowtally` does."""
     command = ("serve", "--data", str(data), "--port", "0", "--json")
     environment = {**clean_environment(), **(extra or {})}
     with (data.parent / f"{data.name}.log").open("w+") as log:
         server: Program | subprocess.Popen[str]
         if source is None:
-            server = Program(*command, env=environment, stdout=subprocess.PIPE, stderr=log)
+            server = Program(*command, env=environment, module=module, stdout=subprocess.PIPE, stderr=log)
         else:
             anew, environment = (
                 [sys.executable, "-m", "flowtally", *command],

@@ -1,5 +1,5 @@
-"""The pages about providers tell the truth: their commands run as written, a second flowtally playing the vendor; the
-page of a vendor names every secret and setting of it, with its default."""
+"""The pages about providers tell the truth: their commands run as written, a second flowtally playing the vendor, asked
+without pauses; the page of a vendor names every secret and setting of it, with its default."""
 
 from __future__ import annotations
 
@@ -33,7 +33,10 @@ def test_a_page_runs_as_written(vendor: Live, page: str, tmp_path: Path) -> None
     story = blocks((PAGES / page).read_text())
     folder = tmp_path / "folder"
     folder.mkdir()
-    with live_server(tmp_path / "data") as live, on_path(live.environment) as environment:
+    with (
+        live_server(tmp_path / "data", module="tests.providers.unhurried") as live,
+        on_path(live.environment) as environment,
+    ):
         printed = run(story, environment | {"VENDOR": vendor.url, "VENDOR_TOKEN": vendor.token}, folder)
     for block, said in zip(story, printed, strict=True):
         prints_what_it_says(block, said)
