@@ -15,8 +15,9 @@ import zstandard
 from flowtally import protocol as p
 from flowtally.api.application import MODULES
 from flowtally.client import ApiError, AsyncClient, Client, Unreachable, calls
-from flowtally.client.wire import retry_after_s
+from flowtally.client.wire import Wire, retry_after_s
 from flowtally.core.errors import ConfigError, FlowtallyError
+from flowtally.providers.checks import CHECK_S
 from flowtally.web.operation import OPERATIONS
 
 T = TypeVar("T")
@@ -485,3 +486,17 @@ def test_health_is_a_yes_or_no() -> None:
     assert not Recorder(httpx.Response(503)).client().ready()
     assert asyncio.run(Recorder({"status": "ok"}).async_client().healthy())
     assert not asyncio.run(Recorder(httpx.ConnectError("refused")).async_client().ready())
+
+
+def test_a_check_of_a_provider_is_waited_for_as_long_as_the_server_gives_it() -> None:
+    wire = Wire("http://127.0.0.1:1", "ft_adm_x", 0)
+    with httpx.Client(timeout=30) as http:
+        waits = {
+            call: wire.request(http, made).extensions["timeout"]["read"]
+            for call, made in (
+                ("check", calls.check_provider("acme", "thor")),
+                ("pull", calls.pull_provider("acme", "thor")),
+            )
+        }
+    assert waits["check"] > CHECK_S
+    assert waits["pull"] == 30

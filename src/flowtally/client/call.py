@@ -25,7 +25,8 @@ _COMPRESS_FROM_BYTES: Final = 1024
 
 
 class ClientCall(msgspec.Struct, Generic[T], frozen=True):
-    """`answer` is the type of a good answer; `bytes` hands the body on as it came. NoneType: there is no body."""
+    """`answer` is the type of a good answer; `bytes` hands the body on as it came. NoneType: there is no body.
+    `timeout_s`: how long to wait for it, where that is longer than for others."""
 
     method: str
     path: str
@@ -33,6 +34,7 @@ class ClientCall(msgspec.Struct, Generic[T], frozen=True):
     query: Query = {}
     headers: dict[str, str] = {}
     content: bytes | None = None
+    timeout_s: float | None = None
 
     def read(self, content: bytes, status: int) -> T:
         """The body of a good answer. ApiError `unexpected_answer` if it is another shape."""

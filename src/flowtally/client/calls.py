@@ -22,6 +22,7 @@ from flowtally.core.readings import Reading
 from flowtally.core.texts import as_listed
 from flowtally.core.words import ExportFormat, Fill, Unit
 
+CHECK_TIMEOUT_S: Final = 90.0  # the server gives a check a minute
 OF_RANGE: Final = {"start": "from", "from_": "from", "end": "to"}
 WORDS: Final = OF_RANGE | {"users": "user", "products": "product", "accounts": "account"}
 
@@ -734,8 +735,9 @@ def pull_provider(account: str, name: str) -> ClientCall[p.ProviderAnswer]:
 
 
 def check_provider(account: str, name: str) -> ClientCall[p.ProviderCheckAnswer]:
-    """A test call to the vendor, now. It takes as long as the vendor takes."""
-    return write("POST", f"{_provider(account, name)}/check", p.ProviderCheckAnswer)
+    """A test call to the vendor, now. It takes as long as the vendor takes, a minute at the most."""
+    made = write("POST", f"{_provider(account, name)}/check", p.ProviderCheckAnswer)
+    return msgspec.structs.replace(made, timeout_s=CHECK_TIMEOUT_S)
 
 
 def provider_pulls(account: str, name: str) -> Listing[p.PullAnswer]:

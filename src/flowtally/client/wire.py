@@ -70,8 +70,9 @@ class Wire:
 
     def request(self, http: httpx.Client | httpx.AsyncClient, call: ClientCall[Any]) -> httpx.Request:
         url = self.base + call.path
+        timeout = httpx.USE_CLIENT_DEFAULT if call.timeout_s is None else call.timeout_s
         return http.build_request(
-            call.method, url, params=call.query or None, content=call.content, headers=call.headers
+            call.method, url, params=call.query or None, content=call.content, headers=call.headers, timeout=timeout
         )
 
     def answer(self, call: ClientCall[T], response: httpx.Response) -> T:
