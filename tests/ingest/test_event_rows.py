@@ -22,7 +22,6 @@ from flowtally.ingest.columns import Columns
 from flowtally.ingest.event_rows import EventRows, coded, numbers_of
 from flowtally.ingest.prepare import NO_DIGESTS, Prepared, join, prepare, prepare_rows
 from flowtally.keys.values import Advance
-from flowtally.usage.few_rows import FEW, as_batch
 
 TIME: Final = "2026-01-01T00:00:00Z"
 PLAIN: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:[0-5]\d(\.\d{1,6})?(Z|[+-]\d\d:[0-5]\d)", re.ASCII)
@@ -103,7 +102,7 @@ def test_the_columns_of_requests_are_those_of_their_events(sent: list[Any], data
                 enumerate(sorted(numbered))}  # fmt: skip
     made = block.rows().only(rows)
     names = [f"{account}/{user}" for account, users in made.groups for user in users]
-    batch = as_batch(made.batch(names, made.codes, advances))
+    batch = made.batch(names, made.codes, advances)
     ids = [f"{account}/{user}" for account, user in zip(columns.account, columns.user, strict=True)]
     assert batch.to_pydict() == slow_batch(columns, block.times[rows], ids, digests, advances)
     for column in batch.columns:
@@ -183,7 +182,7 @@ def test_a_run_is_known_exactly_where_every_number_is_written_as_it_is(asked: li
     elif None not in asked and all(isinstance(one, str) for one in asked):
         written = [one for one in asked if isinstance(one, str) and one.isascii() and one.isdigit()]
         run = len(written) == len(asked) and written == [str(int(written[0]) + n) for n in range(len(written))]
-        assert not run or written[0] == "0" or int(written[-1]) >= 2**63 or len(asked) <= FEW
+        assert not run or written[0] == "0" or int(written[-1]) >= 2**63 or len(asked) <= event_rows.FEW
     if not first and None not in asked:
         try:
             first_number(asked, "log", 2**63)

@@ -13,8 +13,7 @@ from hypothesis import strategies as st
 from flowtally.core.events import UsageEvent
 from flowtally.ingest.columns import Columns
 from flowtally.ingest.event_rows import EventRows
-from flowtally.ingest.rows import NewRow, batch_of
-from flowtally.usage.row_columns import TYPES
+from flowtally.ingest.rows import TYPES, NewRow, batch_of
 from flowtally.usage.schema import MADE
 
 OF_THE_STORE: Final = {"block", "received_at", "entries", "keys", "ends_at", "first_block"}

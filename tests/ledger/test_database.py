@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import text
-from sqlalchemy.exc import DBAPIError
 from tests.postgres import Postgres
 
 from flowtally.core.errors import ConfigError, StorageFull, Unavailable
@@ -102,20 +101,6 @@ def test_many_readers_at_once_are_served(ledger: Ledger) -> None:
 
     with ThreadPoolExecutor(20) as threads:
         assert list(threads.map(look, range(20))) == [0] * 20
-
-
-def test_where_it_stands_is_told_as_it_is_now_and_after_the_connection_was_lost(tmp_path: Path) -> None:
-    ledger = Ledger.open(f"sqlite:///{tmp_path}/ledger.db")
-    before, _ = ledger.stands()
-    with ThreadPoolExecutor(1) as other, ledger.begin() as tx:
-        accounts.create_account(tx, "acme", now=1)
-        assert other.submit(ledger.stands).result()[0] == before, "not committed yet"
-    assert ledger.stands()[0] == before + 1
-    ledger._asked.driver_connection.close()
-    with pytest.raises(DBAPIError):
-        ledger.stands()
-    assert ledger.stands()[0] == before + 1
-    ledger.close()
 
 
 def test_a_full_disk_is_told_and_writing_resumes_when_there_is_room(tmp_path: Path) -> None:

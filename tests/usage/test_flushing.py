@@ -415,7 +415,7 @@ def test_whoever_opens_it_drops_what_was_on_its_way(database_url: str) -> None:
         store.settle()
         name = staged_table("dead", 1)
         store.engine.command(staging(store.engine).format(name=name))
-        store.engine.insert(name, as_table([late := block(2, {"bytes_up": 4})], late.rows), "x")
+        store.engine.insert(name, as_table(block(2, {"bytes_up": 4})), "x")
         make(store.engine, tail_table("dead", 2), columns(store.engine))
         [(path,)] = store.engine.rows("SELECT path FROM system.parts WHERE table = {t:String} AND active", {"t": name})
         for file in Path(path).glob("*.bin"):

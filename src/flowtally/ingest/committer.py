@@ -225,8 +225,9 @@ class Committer:
         self.sources.forget_fresh()
         refusals = [answer for _, answer in answers if isinstance(answer, FlowtallyError)]
         self.standing.ends(refusals, in_doubt=self.doubt is not None)
-        if outcomes := [answer.counts() for _, answer in answers if isinstance(answer, Outcome)]:
-            self.counts.update(dict(zip(NAMES, map(sum, zip(*outcomes, strict=True)), strict=True)))
+        for _, answer in answers:
+            if isinstance(answer, Outcome):
+                self.counts.update(dict(zip(NAMES, answer.counts(), strict=True)))
         if self._late:  # before anybody is told: what is sent upon the answer comes after them
             answered = {id(one) for one, _ in answers}
             self._queue.put_back([one for one in submissions if id(one) not in answered])

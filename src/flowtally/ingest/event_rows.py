@@ -19,11 +19,9 @@ import pyarrow.compute as pc
 from flowtally.core.events import MAX_SEQUENCE, METERED, number_of
 from flowtally.ingest.admission import Reasons, Times
 from flowtally.ingest.columns import Columns
-from flowtally.ingest.rows import Numbers
+from flowtally.ingest.rows import Numbers, column, constant, no_text, record
 from flowtally.keys.claims import Digests
 from flowtally.keys.values import Advance
-from flowtally.usage.few_rows import FEW
-from flowtally.usage.row_columns import column, constant, no_text, record
 
 Codes = np.ndarray[Any, np.dtype[np.int32]]
 Group = tuple[str, Sequence[str]]  # an account, and names of users in it
@@ -33,6 +31,7 @@ Rows = np.ndarray[Any, np.dtype[np.int64]]
 # A table of all pairs of accounts and users is quicker than to sort them, as long as it is not much larger.
 TABLE: Final = 65_536
 NAMES: Final = ("source", "account", "user", "product")
+FEW: Final = 64  # to look at one after the other takes no longer
 UNFIT: Final = (UnicodeEncodeError, OverflowError, pa.ArrowInvalid)
 
 

@@ -18,12 +18,10 @@ from flowtally.ingest import admission
 from flowtally.ingest.admission import Reasons, Times
 from flowtally.ingest.columns import Columns, SentEvents
 from flowtally.ingest.event_rows import UNFIT, EventRows, Names, names_of
-from flowtally.ingest.few_events import FewEvents
 from flowtally.ingest.kept import keep
 from flowtally.keys.claims import Digests, Packed, pack, together
 from flowtally.keys.key_bytes import UUID_WIDTH, cut, differ, keys_of, packed_of
 from flowtally.keys.values import Claim
-from flowtally.usage.few_rows import FEW
 
 Key = tuple[str, bytes]  # source name, key bytes
 NO_KEY: Key = ("", b"")
@@ -43,7 +41,7 @@ class Prepared:
         self.digests = NO_DIGESTS
         self.differ = True
         self._source: str | None = None  # of all of them, where they are packed too
-        self._rows: EventRows | FewEvents | None = None
+        self._rows: EventRows | None = None
         if None in columns.sequence:
             self.packed = packed_of(columns.id) if _are_all_named(columns) else None
             self.digests = admission.digests(columns, names)
@@ -73,22 +71,20 @@ class Prepared:
     def __len__(self) -> int:
         return len(self.times)
 
-    def rows(self) -> EventRows | FewEvents:
+    def rows(self) -> EventRows:
         """As the table has them; made once."""
         if self._rows is None:
             self._rows = self._make_rows()
         return self._rows
 
-    def _make_rows(self, names: Names | None = None) -> EventRows | FewEvents:
-        if names is None and len(self) <= FEW:
-            return FewEvents(self.columns, self.times, self.faults, self.digests)
-        return EventRows.of(self.columns, self.times, self.faults, self.digests, names)
+    def _make_rows(self) -> EventRows:
+        return EventRows.of(self.columns, self.times, self.faults, self.digests)
 
     def make_rows(self, names: Names | None = None) -> None:
         """Anew. Call when an event of them is another now; `names` where those columns are made."""
-        self._rows = Prepared._make_rows(self, names)
+        self._rows = EventRows.of(self.columns, self.times, self.faults, self.digests, names)
 
-    def made_rows(self) -> EventRows | FewEvents | None:
+    def made_rows(self) -> EventRows | None:
         """The same where that was done before."""
         return self._rows
 
@@ -143,9 +139,8 @@ class Joined(Prepared):
     def columns(self) -> Columns:  # type: ignore[override]
         return Columns.joined([part.columns for part in self._parts])
 
-    def _make_rows(self, names: Names | None = None) -> EventRows | FewEvents:
-        rows = [part.rows() for part in self._parts]
-        return EventRows.joined([each if isinstance(each, EventRows) else each.whole() for each in rows])
+    def _make_rows(self) -> EventRows:
+        return EventRows.joined([part.rows() for part in self._parts])
 
     def accounts(self) -> Collection[str]:
         return set().union(*(part.accounts() for part in self._parts))
@@ -176,7 +171,7 @@ def slim(prepared: Prepared) -> SentEvents | None:
     """Its events, kept as small as its rows are, and so are its columns from now on. None where something is wrong with
     one of them, or there are no rows yet."""
     rows = prepared.made_rows()
-    if not isinstance(rows, EventRows) or prepared.faults:
+    if rows is None or prepared.faults:
         return None
     prepared.columns = keep(prepared.columns, rows)
     return SentEvents(prepared.columns.anew())

@@ -13,7 +13,6 @@ from msgspec.structs import replace
 
 from flowtally.keys.key_bytes import key_of
 from flowtally.keys.values import Claim, Moved
-from flowtally.usage.few_rows import as_batch
 from flowtally.usage.records import Record
 
 
@@ -87,8 +86,7 @@ def renumbered(moved: Moved, numbers: Mapping[int, int]) -> Moved:
 
 def named_rows(rows: Any) -> Iterator[tuple[str, str, int]]:
     """Source, id and digest of every row that claims a key."""
-    batch = as_batch(rows)
-    columns = (batch.column(name).to_pylist() for name in ("sequence", "key_source", "id", "digest"))
+    columns = (rows.column(name).to_pylist() for name in ("sequence", "key_source", "id", "digest"))
     for sequence, source, id, digest in zip(*columns, strict=True):
         if not sequence:
             yield source, id, digest

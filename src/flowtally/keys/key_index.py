@@ -92,10 +92,7 @@ class KeyIndex:
         in_order = _come_together(claims)
         if in_order and tiers.is_empty():
             before = self._db.total_changes
-            each = [
-                (*claim, block) for claim in claims
-            ]  # the number in the text would be a new statement for each block
-            self._db.executemany("INSERT OR IGNORE INTO keys VALUES (?, ?, ?, ?)", each)
+            self._db.executemany(f"INSERT OR IGNORE INTO keys VALUES (?, ?, ?, {block:d})", claims)
             return self._db.total_changes - before
         self._db.executemany("INSERT INTO mem.incoming VALUES (?, ?, ?)", claims)
         new = self._claim(tiers, (_OTHERS, (block,)), len(claims), in_order)

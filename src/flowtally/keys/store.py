@@ -144,7 +144,6 @@ class Keys:
         self.path = path
         self._lease = lease or Lease(of_keys(path), "keys_url")
         self._local = threading.local()
-        self._durable = False
         self._forgets = False
         self._writing = threading.Lock()
         self._carrier = LogCarrier(lambda: self._connect(READER_CACHE_KIB), self._writing)
@@ -193,9 +192,7 @@ class Keys:
     @contextmanager
     def _transaction(self, *, durable: bool, forgets: bool) -> Iterator[None]:
         try:
-            if durable is not self._durable:
-                self._db.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
-                self._durable = durable
+            self._db.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
             if forgets is not self._forgets:
                 self._db.execute(f"PRAGMA secure_delete = {'ON' if forgets else 'OFF'}").fetchall()
                 self._forgets = forgets
@@ -307,8 +304,8 @@ class Keys:
         if moved.sources:
             new = [(one.no, one.name, one.kind, one.owner) for one in moved.sources]
             self._db.executemany("INSERT INTO sources (no, name, kind, owner) VALUES (?, ?, ?, ?)", new)
-        if moved.refused:
-            self._db.executemany(_REFUSE, [msgspec.structs.astuple(one) for one in moved.refused])
+        refused = [msgspec.structs.astuple(one) for one in moved.refused]
+        self._db.executemany(_REFUSE, refused)
         if moved.filled:
             self._db.executemany("DELETE FROM refused WHERE source = ? AND sequence = ?", moved.filled)
         if moved.held:
@@ -323,11 +320,10 @@ class Keys:
             counter_states.forget(self._db, moved.forgotten)
         if moved.due:
             counter_states.put_off(self._db, moved.due)
-        if moved.advances:
-            self._db.executemany(
-                "UPDATE sources SET mark = ?, position = ? WHERE no = ? AND mark < ?",
-                [(advance.mark, advance.position, advance.source, advance.mark) for advance in moved.advances],
-            )
+        self._db.executemany(
+            "UPDATE sources SET mark = ?, position = ? WHERE no = ? AND mark < ?",
+            [(advance.mark, advance.position, advance.source, advance.mark) for advance in moved.advances],
+        )
         self._db.execute(
             "UPDATE committer SET block = ?, received_at = max(received_at, ?), rows_total = rows_total + ?,"
             " promise = max(promise, ?)",

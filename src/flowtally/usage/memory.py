@@ -16,7 +16,6 @@ from flowtally.core.corrections import QUANTITIES, reference
 from flowtally.core.events import LABEL, METERED
 from flowtally.core.words import Unit
 from flowtally.usage.damage import Broken
-from flowtally.usage.few_rows import as_batch
 from flowtally.usage.published import Publishing
 from flowtally.usage.queries import check_limit
 from flowtally.usage.values import (
@@ -70,9 +69,7 @@ class MemoryStore(Publishing):
         self._identity = Identity()
 
     def append(self, block: Block) -> None:
-        new = [
-            {**row, "block": block.number, "received_at": block.received_at} for row in as_batch(block.rows).to_pylist()
-        ]
+        new = [{**row, "block": block.number, "received_at": block.received_at} for row in block.rows.to_pylist()]
         self.rows = [*self.rows, *new]
 
     def sums(self, edges: Sequence[int], where: Where, by: Sequence[str] = (), *, limit: int = MAX_SUMS) -> list[Sum]:

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
 
 import msgspec
+import pyarrow as pa
+import pyarrow.compute as pc
 
-from flowtally.usage.few_rows import texts_of
 from flowtally.usage.values import Block, Commit, Where
 
 REMEMBERED_BLOCKS: Final = 256
@@ -58,9 +59,7 @@ class Publishing:
 
     def publish(self, commit: Commit) -> None:
         known = self._announced
-        if known is None or all(
-            number != commit.block for number, _ in reversed(known.blocks)
-        ):  # nearly always the last
+        if known is None or all(number != commit.block for number, _ in known.blocks):
             last = known.blocks[-1][0] if known is not None and known.blocks else 0
             self._announced = Announced(max(commit.block, last))
         self._published = commit
@@ -70,7 +69,7 @@ class Publishing:
         """Call it before the rows are written."""
         known = self._announced
         if known is not None:
-            blocks = (*known.blocks, (block.number, _accounts(block)))
+            blocks = (*known.blocks, (block.number, _accounts(block.rows.column("account"))))
             dropped = blocks[:-REMEMBERED_BLOCKS]
             floor = dropped[-1][0] if dropped else known.floor
             self._announced = Announced(floor, blocks[-REMEMBERED_BLOCKS:])
@@ -88,9 +87,9 @@ class Publishing:
         return not any(until < number <= flushed and _touches(accounts, where) for number, accounts in known.blocks)
 
 
-def _accounts(block: Block) -> frozenset[str] | None:
-    found = texts_of(block.rows, "account")
-    return frozenset(found) if len(found) <= REMEMBERED_ACCOUNTS else None
+def _accounts(column: Any) -> frozenset[str] | None:
+    found = column.dictionary if pa.types.is_dictionary(column.type) else pc.unique(column)
+    return frozenset(found.to_pylist()) if len(found) <= REMEMBERED_ACCOUNTS else None
 
 
 def _touches(accounts: frozenset[str] | None, where: Where) -> bool:

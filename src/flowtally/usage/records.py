@@ -2,8 +2,7 @@
 
 Owns the format (`RECORD_FORMAT`), and says `Torn` of anything that is not what was written. A record is two texts: a
 head of fixed size, which says whose record it is and is enough for a list, and a body: what the block decided, then its
-rows as a stream of Arrow, or few of them as the text that `few_rows` keeps them in. Leaves to `journal` where they lie,
-to the writer what `decided` means.
+rows as a stream of Arrow. Leaves to `journal` where they lie, to the writer what `decided` means.
 """
 
 from __future__ import annotations
@@ -15,12 +14,9 @@ import msgspec
 import pyarrow as pa
 import xxhash
 
-from flowtally.usage.few_rows import FewRows
-
-RECORD_FORMAT: Final = 2
-READ_FORMATS: Final = (1, RECORD_FORMAT)  # 1: no rows were plain
+RECORD_FORMAT: Final = 1
 COMPRESSED_FROM: Final = 500  # rows: from here on column by column; below, what Arrow says around them is most of it
-_NO_ROWS, _WHOLE, _BY_COLUMN, _PLAIN_VALUES = 0, 1, 2, 3  # how the stream of rows is compressed, where it is one
+_NO_ROWS, _WHOLE, _BY_COLUMN = 0, 1, 2  # how the stream of rows is compressed
 # format, compression, rows, block, the block of the record before, received_at, bytes decided, bytes of rows, bytes of
 # their stream, sum of the body
 _HEAD: Final = struct.Struct("<BBIqqqQQQQ")
@@ -65,7 +61,10 @@ def encode(record: Record, before: int) -> tuple[bytes, bytes]:
     rows: bytes | memoryview = b""
     if record.rows is not None:
         count = record.rows.num_rows
-        compression, stream_bytes, rows = _rows(record.rows)
+        compression = _BY_COLUMN if count >= COMPRESSED_FROM else _WHOLE
+        stream = _stream(record.rows, _COMPRESSED if compression == _BY_COLUMN else _PLAIN)
+        stream_bytes = stream.size
+        rows = _LZ4.compress(stream, asbytes=True) if compression == _WHOLE else memoryview(stream)
     body = b"".join((record.decided, rows))  # the one copy: of large blocks it has some 20 MB
     head = _HEAD.pack(
         *(RECORD_FORMAT, compression, count, record.block, before, record.received_at),
@@ -79,7 +78,7 @@ def head_of(block: int, head: bytes) -> Head:
     if not isinstance(head, bytes) or len(head) != HEAD_BYTES or _SUM.unpack(head[-8:]) != (sum_of(head[:-8]),):
         raise Torn("its head is not what was written")
     told = Head(*_HEAD.unpack(head[:-8]))
-    if told.format not in READ_FORMATS or told.block != block:
+    if told.format != RECORD_FORMAT or told.block != block:
         raise Torn(f"its head is that of block {told.block}, in format {told.format}")
     return told
 
@@ -88,31 +87,15 @@ def decode(head: Head, body: bytes) -> Record:
     """Torn unless the body is the one that this head was made with."""
     if not isinstance(body, bytes) or len(body) != head.decided_bytes + head.rows_bytes or sum_of(body) != head.sum:
         raise Torn("its content is not what was written")
-    return Record(head.block, head.received_at, body[: head.decided_bytes], _rows_of(head, body))
+    stream = pa.py_buffer(body).slice(head.decided_bytes)
+    if head.compression == _WHOLE:
+        stream = _LZ4.decompress(stream, head.stream_bytes)
+    rows = None if head.compression == _NO_ROWS else _batch(stream)
+    return Record(head.block, head.received_at, body[: head.decided_bytes], rows)
 
 
 def sum_of(content: bytes) -> int:
     return int(xxhash.xxh3_64_intdigest(content))
-
-
-def _rows(rows: Any) -> tuple[int, int, bytes | memoryview]:
-    """How they are written, the bytes of their stream, and what is written."""
-    if isinstance(rows, FewRows):
-        return _PLAIN_VALUES, len(rows.packed), rows.packed
-    if rows.num_rows < COMPRESSED_FROM:
-        stream = _stream(rows, _PLAIN)
-        return _WHOLE, stream.size, _LZ4.compress(stream, asbytes=True)
-    stream = _stream(rows, _COMPRESSED)
-    return _BY_COLUMN, stream.size, memoryview(stream)
-
-
-def _rows_of(head: Head, body: bytes) -> Any:
-    if head.compression == _NO_ROWS:
-        return None
-    if head.compression == _PLAIN_VALUES:
-        return FewRows(head.rows, body[head.decided_bytes :])
-    stream = pa.py_buffer(body).slice(head.decided_bytes)
-    return _batch(_LZ4.decompress(stream, head.stream_bytes) if head.compression == _WHOLE else stream)
 
 
 def _stream(rows: Any, options: Any) -> Any:

@@ -1,6 +1,6 @@
 """The tail: blocks that are acknowledged and not flushed yet, where readers see them beside the table.
 
-Owns them in memory, as they came, and as tables of the engine (`Memory`) that one SQL statement can ask
+Owns them in memory, as they came (Arrow), and as tables of the engine (`Memory`) that one SQL statement can ask
 together with the table. Nobody who writes asks the engine: `append` keeps a block, the first reader who needs it pushes
 it. What a reader sees is a `View`, one moment: tables are never changed but by more blocks, which its bound leaves out,
 and are dropped when the last view that names them has ended.
@@ -16,16 +16,14 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from itertools import count, groupby
+from itertools import count
 from typing import Any, Final
 
 import msgspec
-import numpy as np
 import pyarrow as pa
 
 from flowtally.core.errors import FlowtallyError, Unavailable
 from flowtally.usage.engine import Engine
-from flowtally.usage.few_rows import FewRows, as_batch, joined
 from flowtally.usage.own_tables import tail_table
 from flowtally.usage.relation import View
 from flowtally.usage.schema import TABLE
@@ -37,12 +35,11 @@ _MS: Final = pa.timestamp("ms", "UTC")
 
 
 class TailBlock(msgspec.Struct, eq=False):
-    """A block of the tail, its rows as in `values.Block`. `came` is on the monotonic clock."""
+    """A block of the tail: its rows as the table takes them. `came` is on the monotonic clock."""
 
     number: int
-    received_at: int
     month: int
-    rows: Any
+    rows: Any  # pyarrow.Table
     bytes: int
     came: float
     table: MemoryTable | None = None
@@ -97,8 +94,8 @@ class UsageTail:
 
     def append(self, block: Block) -> None:
         """From memory alone."""
-        rows, month, size = block.rows, month_of(block.received_at), block.rows.get_total_buffer_size()
-        one = TailBlock(block.number, block.received_at, month, rows, size, time.monotonic())
+        rows = as_table(block)
+        one = TailBlock(block.number, month_of(block.received_at), rows, rows.get_total_buffer_size(), time.monotonic())
         with self._changed:
             if self._flushed is None:
                 self._flushed = block.number - 1
@@ -314,25 +311,19 @@ class UsageTail:
                 self._engine.command(f"DROP TABLE IF EXISTS {table.name} SYNC")
 
 
-def as_table(blocks: Sequence[Block | TailBlock], rows: Any) -> Any:
-    """The rows of these blocks, a record batch, with all that the table has of them."""
-    lengths = [one.rows.num_rows for one in blocks]
-    numbers = np.repeat(np.array([one.number for one in blocks], dtype=np.uint64), lengths)
-    received = np.repeat(np.array([one.received_at for one in blocks], dtype=np.int64), lengths)
+def as_table(block: Block) -> Any:
+    """The rows of a block with all that the table has of it."""
+    rows, length = block.rows, block.rows.num_rows
     instants = rows.column("time").view(_MS)  # whole milliseconds are what it has
     table = pa.Table.from_batches([rows.set_column(rows.schema.get_field_index("time"), "time", instants)])
-    return table.append_column("block", pa.array(numbers)).append_column("received_at", pa.array(received).view(_MS))
+    table = table.append_column("block", pa.repeat(pa.scalar(block.number, pa.uint64()), length))
+    return table.append_column("received_at", pa.repeat(pa.scalar(block.received_at, _MS), length))
 
 
 def together(blocks: Sequence[TailBlock]) -> Any:
     """Their rows as one piece: several became several parts."""
-    tables: list[Any] = []
-    for are_few, run in groupby(blocks, lambda one: isinstance(one.rows, FewRows)):
-        mine = list(run)
-        rows = joined([one.rows for one in mine]) if are_few else None
-        tables += [as_table([one], as_batch(one.rows)) for one in mine] if rows is None else [as_table(mine, rows)]
-    found: Any = pa.concat_tables(tables, promote_options="default")
-    return found.unify_dictionaries().combine_chunks() if len(tables) > 1 else found
+    found: Any = pa.concat_tables([one.rows for one in blocks], promote_options="default")
+    return found.unify_dictionaries().combine_chunks() if len(blocks) > 1 else found
 
 
 def columns(engine: Engine) -> str:

@@ -113,7 +113,7 @@ class Changes(msgspec.Struct, frozen=True):
 
 class Block(msgspec.Struct, frozen=True):
     """What is acknowledged at once. `rows` is a pyarrow.RecordBatch with the columns of `usage_events` except `block`
-    and `received_at`, which are the same for all its rows; few of them are kept as a `FewRows` of the same columns."""
+    and `received_at`, which are the same for all its rows."""
 
     number: int
     received_at: int
