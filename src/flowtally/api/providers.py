@@ -337,7 +337,8 @@ def remove_provider(call: Call, account: str, provider: str) -> ProviderAnswer:
     example=EXAMPLE,
 )
 def pull_provider(call: Call, account: str, provider: str) -> ProviderAnswer:
-    """It has the next turn: one provider is asked at a time. `tried_at` tells when that is done."""
+    """It has the next turn of its account: one provider is asked at a time. `tried_at` tells when that is done. While
+    `FLOWTALLY_PULL_PROVIDERS` is off nobody is asked: it waits until that is on."""
     found = _read(call, account, provider)
     asked = pulls.ask_now(call.tx, connected.read_live(call.tx, found.name), now=call.now)
     return _show(call, asked)
