@@ -137,7 +137,7 @@ def test_counts_differences_and_the_last_failure_are_shown(thor: Client) -> None
         "question": "{}",
         "ours": "1",
         "theirs": "2",
-        "fields": [{"at": "n", "ours": "1", "theirs": "2", "by": "1"}],
+        "fields": [{"place": "n", "ours": "1", "theirs": "2", "by": "1"}],
         "count": 1,
     }
     assert len(thor.get("/v1/accounts/acme/shadow/differences").json()["items"]) == 2

@@ -18,7 +18,7 @@ OFF = SHOWN | {"enabled": False, "asking": False, "provider": None, "detail": ""
 DIFFERENCE: dict[str, Any] = {
     "id": "shd_1", "dialect": "thordata", "provider": "thor", "route": "GET /api/days", "at": AT,
     "question": '{"day":"1"}', "ours": "{}", "theirs": "{}", "count": 12,
-    "fields": [{"at": f"data.list[{n}].mb", "ours": "5", "theirs": None if n else "7.5", "by": None if n else "2.5"}
+    "fields": [{"place": f"data.list[{n}].mb", "ours": "5", "theirs": None if n else "7.5", "by": None if n else "2.5"}
                for n in range(12)],
 }  # fmt: skip
 

@@ -66,7 +66,7 @@ def test_only_the_first_are_told_and_all_are_counted_up_to_a_bound() -> None:
 
 def test_a_long_value_is_cut_and_what_no_terminal_should_see_is_written_out() -> None:
     [field] = compare({"a\x1b": "x" * 500}, {"a\x1b": "\u202e"}).fields
-    assert (field.at, field.theirs) == ("a\\x1b", '"\\u202e"')
+    assert (field.place, field.theirs) == ("a\\x1b", '"\\u202e"')
     assert field.ours is not None
     assert len(field.ours) == MAX_VALUE
 
@@ -113,10 +113,10 @@ def test_everything_is_the_same_as_itself(value: Any) -> None:
 def test_both_ways_differ_as_often_and_by_the_opposite(ours: Any, theirs: Any) -> None:
     one, other = compare(ours, theirs, keys=KEYS), compare(theirs, ours, keys=KEYS)
     assert one.count == other.count
-    mine = {(each.at, each.ours, each.theirs): each.by for each in one.fields}
+    mine = {(each.place, each.ours, each.theirs): each.by for each in one.fields}
     for each in other.fields:
         if len(one.fields) == one.count and each.by is not None:
-            by = mine[each.at, each.theirs, each.ours]
+            by = mine[each.place, each.theirs, each.ours]
             assert by is not None
             assert Decimal(by) == -Decimal(each.by)
 

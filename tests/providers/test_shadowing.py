@@ -211,7 +211,7 @@ def test_what_says_the_same_agrees_and_what_does_not_is_told(make: Make) -> None
         assert world.ask(ours, (("day", "1"),)) == {"agreed": 1, "differed": 1}
         [one] = world.kept()
         assert (one.provider, one.route, one.at, one.question) == ("thor", f"GET {PATH}", T0, '{"day":"1"}')
-        assert [(each.at, each.ours, each.theirs, each.by) for each in one.fields] == [
+        assert [(each.place, each.ours, each.theirs, each.by) for each in one.fields] == [
             ("list[2].mb", '"7"', "7.5", "0.5")
         ]
         assert one.ours == json.dumps(ours, separators=(",", ":"))
@@ -222,14 +222,14 @@ def test_another_status_is_a_difference(make: Make) -> None:
     with make(say(404, "1")) as (world, _):
         assert world.ask(1) == {"differed": 1}
         [one] = world.kept()
-        assert [(each.at, each.theirs) for each in one.fields] == [("HTTP status", "404")]
+        assert [(each.place, each.theirs) for each in one.fields] == [("HTTP status", "404")]
 
 
 def test_an_answer_that_is_another_as_a_whole_is_told_so(make: Make) -> None:
     with make(ok("[]")) as (world, _):
         world.ask({"a": 1})
         [one] = world.kept()
-        assert [(each.at, each.ours, each.theirs) for each in one.fields] == [("all of it", '{"a":1}', "[]")]
+        assert [(each.place, each.ours, each.theirs) for each in one.fields] == [("all of it", '{"a":1}', "[]")]
 
 
 def test_a_huge_answer_with_many_differences_is_kept_in_part(make: Make) -> None:

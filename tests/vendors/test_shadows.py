@@ -377,5 +377,5 @@ def test_a_vendor_at_another_address_is_asked_over_http_and_what_it_says_is_kept
         [heard] = stub.heard
     assert heard.headers["x-api-key"] == world.vendor.token
     [one] = world.differences()
-    assert [field["at"] for field in one["fields"]] == ["total_requests_in_timeperiod"]
+    assert [field["place"] for field in one["fields"]] == ["total_requests_in_timeperiod"]
     assert world.client.get("/v1/accounts/acme/shadow/whitepages").json()["routes"][0]["differed"] == 1

@@ -36,7 +36,7 @@ def test_a_customer_is_answered_and_what_the_vendor_says_otherwise_is_shown(tmp_
             assert time.monotonic() < until, native(live, "GET", "/acme/shadow/thordata")
             time.sleep(0.1)
         [one] = found
-        [field] = [one for one in one["fields"] if one["at"] == "data.traffic_balance"]
+        [field] = [one for one in one["fields"] if one["place"] == "data.traffic_balance"]
         assert (field["ours"], field["theirs"], field["by"]) == ("5120", "3072", "-2048")
         assert (one["route"], one["question"]) == ("GET /api/account/traffic-balance", "{}")
         log = (tmp_path / "data.log").read_text()

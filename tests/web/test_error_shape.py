@@ -14,7 +14,14 @@ from flowtally.web.operation import OPERATIONS, Operation
 
 GUARDED = [op for op in OPERATIONS if op.may]
 NAMES = {"account": "acme", "grant": "grn_x", "credential": "crd_x", "pool": "mobile", "product": "mobile"}
-NAMES |= {"plan": "month", "provider": "thor", "reconciliation": "rec_x", "purchase": "ord_x", "sender": "snd_x"}
+NAMES |= {
+    "plan": "month",
+    "dialect": "thordata",
+    "provider": "thor",
+    "reconciliation": "rec_x",
+    "purchase": "ord_x",
+    "sender": "snd_x",
+}
 NAMES |= {"user": "alice", "allocation": "alc_x", "period": "per_x", "address": "203.0.113.7", "voucher": "vch_x"}
 STANDARD = {"type", "title", "status", "detail", "code", "request_id"}
 

@@ -336,7 +336,7 @@ def remove_provider(call: Call, account: str, provider: str) -> ProviderAnswer:
     effects=(Effect.PROVIDERS,),
     example=EXAMPLE,
 )
-def pull_provider(call: Call, account: str, provider: str) -> ProviderAnswer:
+def start_pull(call: Call, account: str, provider: str) -> ProviderAnswer:
     """It has the next turn of its account: one provider is asked at a time. `tried_at` tells when that is done. While
     `FLOWTALLY_PULL_PROVIDERS` is off nobody is asked: it waits until that is on."""
     found = _read(call, account, provider)

@@ -78,7 +78,7 @@ def read_shadow(call: Call, account: str, dialect: str) -> ShadowAnswer:
     body_example={"enabled": True, "provider": "thor-main", "share": 20},
     example=EXAMPLE,
 )
-def set_shadow(call: Call, account: str, dialect: str, body: ShadowRequest) -> ShadowAnswer:
+def put_shadow(call: Call, account: str, dialect: str, body: ShadowRequest) -> ShadowAnswer:
     """Customers are answered from what was measured, as always. Once an answer has gone out, the vendor is asked the
     same in the background with the secrets of the provider, and where its answer differs that is kept. Only calls that
     read are asked, with the caller's own parameters; none of it delays or changes an answer. Only credentials of the

@@ -105,7 +105,8 @@ def _tell(one: ShadowAnswer, json: bool) -> None:
 def _show_difference(one: ShadowDifference) -> None:
     say(f"{when(one.at)}  {one.dialect}  {one.route}  {one.question}", style="bold")
     rows = [
-        (each.at, each.ours or "nothing", each.theirs or "nothing", each.by or "") for each in one.fields[:MOST_FIELDS]
+        (each.place, each.ours or "nothing", each.theirs or "nothing", each.by or "")
+        for each in one.fields[:MOST_FIELDS]
     ]
     table(("field", "ours", "theirs", "by"), rows, right=frozenset({3}))
     if (more := one.count - len(rows)) > 0:

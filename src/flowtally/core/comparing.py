@@ -33,13 +33,13 @@ _JSON: Final = msgspec.json.Encoder(decimal_format="number")
 class Differs(msgspec.Struct, frozen=True):
     """One field that differs, as JSON.
 
-    at: Where it stands, such as `data.list[2026-03-01].flow`.
+    place: Where it stands, such as `data.list[2026-03-01].flow`.
     ours: What stands in our answer; null: nothing.
     theirs: What stands in the vendor's answer; null: nothing.
     by: How much more the vendor says, as a decimal; null: it is no number on both sides.
     """
 
-    at: str
+    place: str
     ours: str | None
     theirs: str | None
     by: str | None = None
@@ -61,7 +61,7 @@ def compare(
     >>> compare({"mb": "5.0", "at": 1}, {"mb": 5, "at": 2}, ignored={"at"}).count
     0
     >>> compare([{"date": "1"}, {"date": "2", "n": 3}], [{"date": "2", "n": "4"}, {"date": "1"}], keys=["date"]).fields
-    (Differs(at='[2].n', ours='3', theirs='"4"', by='1'),)
+    (Differs(place='[2].n', ours='3', theirs='"4"', by='1'),)
     """
     found = _differ("", ours, theirs, keys, ignored)
     told = tuple(islice(found, most))

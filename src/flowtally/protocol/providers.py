@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from flowtally.core.edges import Instant
+from flowtally.core.edges import DateOrInstant, Instant
 from flowtally.core.reported import Grain, GrantStanding
 from flowtally.core.words import Owned, ProviderState, PullOutcome, Unit
 
@@ -50,6 +50,7 @@ class ProviderRequest(msgspec.Struct, forbid_unknown_fields=True):
 
     name: 1 to 64 small letters, digits, dots, dashes and underscores. It names the series of its figures, so it is
         never another's.
+    vendor: Which vendor, by its name here.
     secrets: What the vendor is asked with, by name.
     settings: What else its vendor wants to know, by name.
     since: From when on its usage is wanted: a date is its beginning in UTC. Null: as far back as the vendor answers, at
@@ -62,7 +63,7 @@ class ProviderRequest(msgspec.Struct, forbid_unknown_fields=True):
     vendor: str
     secrets: dict[str, str]
     settings: dict[str, str] = {}
-    since: str | None = None
+    since: DateOrInstant | None = None
     every_s: int | None = None
     address: str | None = None
 
@@ -89,6 +90,7 @@ class ProviderAnswer(msgspec.Struct, frozen=True):
     """An account at a vendor. Its secrets are never shown.
 
     name: Its name, and the series of its figures.
+    vendor: Which vendor, by its name here.
     settings: What was said about it, with the defaults.
     secrets: Which secrets it has.
     since: From when on its usage is wanted.
@@ -131,6 +133,7 @@ class ProviderAnswer(msgspec.Struct, frozen=True):
 class ProviderCheckAnswer(msgspec.Struct, frozen=True):
     """What a test call came to.
 
+    provider: The name of the provider.
     outcome: As the `state` of a provider.
     detail: Why, where it is not well.
     works: What its secrets can see, a sentence each.
@@ -147,6 +150,8 @@ class ProviderCheckAnswer(msgspec.Struct, frozen=True):
 class PullAnswer(msgspec.Struct, frozen=True):
     """One pull.
 
+    began_at: When it began.
+    outcome: What it came to, as the `state` of a provider.
     calls: How many requests the vendor had.
     figures: How many figures it said.
     changed: How many it had said otherwise before, those among them that it says no more.
@@ -191,6 +196,8 @@ class VendorGrant(msgspec.Struct, frozen=True):
 
     order: Its order there.
     kind: What it says the grant is.
+    quantity: What it is of: bytes or requests.
+    standing: Whether use can still be paid with it.
     left: What is left of it, if it is active.
     created_at: When it was given; null: that cannot be read.
     expires_at: When it ends; null: it does not, or that cannot be read.
@@ -232,7 +239,10 @@ class RunOut(msgspec.Struct, frozen=True):
 class ProviderBalanceAnswer(msgspec.Struct, frozen=True):
     """What a vendor says is left, and when it runs out.
 
+    provider: The name of the provider.
     pulled_at: When it was asked last and that went well; null: never.
+    balances: What it says is left, each of its balances.
+    run_out: When traffic, or requests, are used up at the present pace.
     """
 
     provider: str
@@ -245,6 +255,7 @@ class ProviderBalanceAnswer(msgspec.Struct, frozen=True):
 class VendorSubUser(msgspec.Struct, frozen=True):
     """A sub-user as the vendor lists it.
 
+    enabled: Whether it may go on.
     limit: The most it may use, in bytes; null: there is no limit, or that is not told.
     used: What it ever used, in bytes; null: that is not told.
     first_at: When it was listed first.
@@ -262,6 +273,7 @@ class VendorSubUser(msgspec.Struct, frozen=True):
 class ProviderStretch(msgspec.Struct, frozen=True):
     """A stretch of time of which a vendor told the usage.
 
+    ends_at: Its end, which no longer belongs to it.
     grain: How long the spans are that it told: hours, days, or from one pull to the next.
     zone: The calendar they are cut by.
     step: The smallest difference of two of its figures, in bytes or requests.
@@ -277,7 +289,11 @@ class ProviderStretch(msgspec.Struct, frozen=True):
 
 
 class ProviderStretchesAnswer(msgspec.Struct, frozen=True):
-    """Of which stretches a vendor told the usage: of all others nothing is known."""
+    """Of which stretches a vendor told the usage: of all others nothing is known.
+
+    provider: The name of the provider.
+    stretches: In order; they do not overlap.
+    """
 
     provider: str
     stretches: list[ProviderStretch]

@@ -41,6 +41,7 @@ class ShadowRouteCount(msgspec.Struct, frozen=True):
 class ShadowAnswer(msgspec.Struct, frozen=True):
     """Whether an account's calls of a dialect are asked of the vendor, too, and what came of it.
 
+    dialect: In which vendor's format the calls are.
     enabled: Off until somebody turns it on.
     asking: Whether the vendor is asked: it is not where the provider is paused or the account closed.
     provider: With whose secrets; null: it never was on.

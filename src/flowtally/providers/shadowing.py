@@ -305,7 +305,7 @@ class Shadowing:
             question=_text(hide(dict(call.query), declared.secret, client.scrub)),
             ours=_text(ours),
             theirs=_text(theirs),
-            fields=tuple(replace(one, at=_place(one.at)) for one in found.fields),
+            fields=tuple(replace(one, place=_place(one.place)) for one in found.fields),
             count=found.count,
         )
 
