@@ -12,7 +12,7 @@ from flowtally.web.operation import OPERATIONS
 
 # Not recorded: every one of them has a receipt.
 RECEIPTS = {"/v1/events", "/v1/readings", "/v1/radius/accounting"}
-ASKING = {"/v1/sources/overlaps"}  # nothing is written
+ASKING = {"/v1/accounts/{account}/providers/{provider}/check", "/v1/sources/overlaps"}  # nothing is written
 # Recorded before they are done.
 ASKED_FIRST = {"/v1/corrections", "/v1/held/retry", "/v1/held/drop", "/v1/sources/hand-over"}
 

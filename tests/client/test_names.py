@@ -26,6 +26,7 @@ NAMES = [
     "NumberedSource",
     "OverallUsageQuestion",
     "Page",
+    "ReconciliationAsked",
     "SendingError",
     "SpoolBusy",
     "TwoWriters",

@@ -15,11 +15,10 @@ from msgspec import UNSET
 from flowtally.cli import ask
 from flowtally.cli.grouped import CommandGroup, example
 from flowtally.cli.hidden import hidden
-from flowtally.cli.once import Once, given_once
 from flowtally.cli.show.output import Json, document, facts, note, say, table, when
 from flowtally.cli.show.quantities import human
 from flowtally.cli.show.steps import Steps
-from flowtally.client import Client, calls
+from flowtally.client import Client
 from flowtally.core.errors import Unprocessable
 from flowtally.core.units import counted, human_money
 from flowtally.protocol import (
@@ -108,7 +107,6 @@ def add(
         str | None, typer.Option("--address", help="Ask there instead of at the vendor's own address (administrators).")
     ] = None,
     check: Annotated[bool, typer.Option(help="Make a test call at once.")] = True,
-    once: Once = None,
     json: Json = False,
 ) -> None:
     """Connect an account at a vendor. Its secrets are kept encrypted and never shown; a test call says whether they
@@ -119,7 +117,7 @@ def add(
         request = ProviderRequest(
             name, vendor, _secrets(known, secrets), _pairs(settings or (), "--set"), since, every, address
         )
-        made = given_once(client, calls.add_provider(whose, request, once=once))
+        made = client.add_provider(whose, request)
         seen = _checked(client, made) if check else None
         if json:
             document({"provider": made, "check": seen})

@@ -306,10 +306,10 @@ def claim_sheet(
 
 
 def keep_reconciliation(
-    account: str, provider: str, request: p.ReconciliationRequest, *, once: str | None = None
+    account: str, provider: str, request: p.ReconciliationRequest
 ) -> ClientCall[p.KeptReconciliationAnswer]:
     """Keep the answer of now for ever."""
-    return write("POST", _kept(account, provider), p.KeptReconciliationAnswer, request, once=once)
+    return write("POST", _kept(account, provider), p.KeptReconciliationAnswer, request)
 
 
 def kept_reconciliations(account: str, provider: str) -> Listing[p.KeptReconciliationAnswer]:
@@ -699,9 +699,9 @@ def vendors() -> ClientCall[list[p.VendorInfo]]:
     return read("/v1/vendors", list[p.VendorInfo])
 
 
-def add_provider(account: str, request: p.ProviderRequest, *, once: str | None = None) -> ClientCall[p.ProviderAnswer]:
+def add_provider(account: str, request: p.ProviderRequest) -> ClientCall[p.ProviderAnswer]:
     """It is asked at once; `check_provider` tells what its secrets can see."""
-    return write("POST", _providers(account), p.ProviderAnswer, request, once=once)
+    return write("POST", _providers(account), p.ProviderAnswer, request)
 
 
 def providers(account: str | None = None, *, removed: bool = False) -> Listing[p.ProviderAnswer]:
