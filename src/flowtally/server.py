@@ -130,11 +130,10 @@ def open_services(
             PULLERS,
         )
         closing.callback(providers.close)
-        if config.pull_providers:
-            providers.begin()
         shadowing = Shadowing(ledger, providers, steady, SHADOWS)
         closing.callback(shadowing.close)
         if config.pull_providers:
+            providers.begin()
             shadowing.begin()
         doorkeeper = Doorkeeper(ledger, steady)
         closing.callback(doorkeeper.uses.close)

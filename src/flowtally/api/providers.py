@@ -46,7 +46,7 @@ from flowtally.protocol import (
 )
 from flowtally.providers.connecting import ServerStops
 from flowtally.providers.providers import check_address, check_given
-from flowtally.providers.puller import ChangedShape, Denied, Failed, Limited, ProviderSetting
+from flowtally.providers.puller import ProviderSetting, VendorFault
 from flowtally.web.auth import require_whole
 from flowtally.web.call import Call
 from flowtally.web.lists import PageQuery, show_page
@@ -172,7 +172,7 @@ def add_provider(call: Call, account: str, body: ProviderRequest) -> ProviderAns
         secrets=_sealed(call, body.secrets),
         settings=settings,
         since=_since(body.since, puller.keeps_days, call.now),
-        address=_address(call, body.address) or "",
+        address=_address(call, body.address) if body.address else "",
         every_s=body.every_s,
         now=call.now,
     )
@@ -192,12 +192,10 @@ def _since(text: str | None, keeps_days: int | None, now: int) -> int:
     return at
 
 
-def _address(call: Call, address: str | None) -> str | None:
-    """Where our own network is asked from is the operator's to say."""
-    if not address:
-        return address
+def _address(call: Call, address: str | None) -> str:
+    """Where our own network is asked from is the operator's to say; empty: at the vendor's own."""
     require_whole(call.credential)
-    return check_address(address)
+    return check_address(address) if address else ""
 
 
 def _sealed(call: Call, secrets: Mapping[str, str]) -> dict[str, str]:
@@ -295,16 +293,11 @@ def change_provider(call: Call, account: str, provider: str, body: ProviderChang
         now=call.now,
         secrets=None if secrets is None else _sealed(call, secrets),
         settings=settings,
-        address=None if isinstance(body.address, UnsetType) else _changed_address(call, body.address),
+        address=None if isinstance(body.address, UnsetType) else _address(call, body.address),
         every_s=None if isinstance(body.every_s, UnsetType) else body.every_s,
         paused=None if isinstance(body.paused, UnsetType) else body.paused,
     )
     return _show(call, changed)
-
-
-def _changed_address(call: Call, address: str | None) -> str:
-    require_whole(call.credential)
-    return _address(call, address) or ""
 
 
 @operation(
@@ -373,13 +366,8 @@ async def _checked(call: Call, found: Provider) -> ProviderCheckAnswer:
         sight = await asyncio.wrap_future(call.services.providers.begin_check(found))
     except ServerStops:
         raise Unavailable("This server stops; ask the next one", retry_after_s=1) from None
-    except Denied as error:
-        return ProviderCheckAnswer(found.name, "denied", str(error), [], [])
-    except (Limited, Failed) as error:
-        return ProviderCheckAnswer(found.name, "late", str(error), [], [])
-    except ChangedShape as error:
-        sample = f"; it said: {error.sample}" if error.sample else ""
-        return ProviderCheckAnswer(found.name, "changed_shape", f"{error}{sample}", [], [])
+    except VendorFault as error:
+        return ProviderCheckAnswer(found.name, error.outcome, error.told, [], [])
     return ProviderCheckAnswer(found.name, "ok", "", list(sight.works), list(sight.cannot))
 
 

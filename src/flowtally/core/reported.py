@@ -11,10 +11,9 @@ from __future__ import annotations
 
 import re
 from decimal import ROUND_HALF_EVEN, Decimal
-from typing import Annotated, Final, Literal
+from typing import Final, Literal
 
 import msgspec
-from msgspec import Meta
 
 from flowtally.core.edges import bucket_of, format_instant, load_zone
 from flowtally.core.errors import UnknownZone
@@ -141,8 +140,6 @@ class SubUsersSaid(msgspec.Struct, frozen=True):
 
 
 Statement = UseSaid | BalancesSaid | GrantsSaid | SubUsersSaid
-
-SubUserName = Annotated[str, Meta(max_length=256)]
 
 
 def span_key(grain: Grain, time: int, product: str, sub_user: str) -> str:

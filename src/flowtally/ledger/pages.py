@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any, Final, Generic, TypeVar
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, Select
+from sqlalchemy import Column, ColumnElement, Connection, Select, delete, select
 
 from flowtally.core.cursors import Walk
 from flowtally.core.errors import BadRequest
@@ -86,6 +86,13 @@ def read_chosen(
     last = taken[limit - 1] if len(taken) > limit else LOOKED_AT - 1 if len(rows) > LOOKED_AT else None
     items = [found[index] for index in taken[:limit]]
     return ListPage(items, None if last is None else walk.cursor(rows[last].page_key))
+
+
+def keep_newest(tx: Connection, key: Column[str], mine: ColumnElement[bool], most: int) -> None:
+    """Delete all but the last `most` rows of these, in the order of their unique key."""
+    last = tx.execute(select(key).where(mine).order_by(key.desc()).offset(most).limit(1)).scalar_one_or_none()
+    if last is not None:
+        tx.execute(delete(key.table).where(mine, key <= last))
 
 
 def walk_of(tx: Connection, kind: str, asked: tuple[str | bool | None, ...]) -> Walk:

@@ -42,6 +42,7 @@ from flowtally.providers.puller import (
     Sight,
     ToPull,
     VendorAnswer,
+    VendorFault,
 )
 
 T = TypeVar("T")
@@ -339,7 +340,7 @@ class VendorClient:
         and no store can keep."""
         try:
             yield
-        except (ChangedShape, Denied, Failed, Limited) as error:
+        except VendorFault as error:
             error.args = (self._shown(str(error)),)
             if isinstance(error, ChangedShape):
                 error.sample = printable(self._without_halves(self.scrub(error.sample)), MAX_SAMPLE)

@@ -13,29 +13,45 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from decimal import Decimal
-from typing import Any, Final, Protocol
+from typing import Any, ClassVar, Final, Protocol
 
 import msgspec
 
 from flowtally.core.reported import Statement
+from flowtally.core.words import PullOutcome
 
 MAX_SAMPLE: Final = 500  # characters of an answer that an error shows
 MAX_ANSWER: Final = 4 * 1024 * 1024  # bytes of one; as values it may take 20 times as much memory
 
 
-class Denied(Exception):
+class VendorFault(Exception):
+    """Why asking a vendor brought nothing. `outcome`: what a pull comes to by it. `after_s`: when the vendor wants to
+    be asked again, where it says so."""
+
+    outcome: ClassVar[PullOutcome] = "late"
+    after_s: float | None = None
+
+    @property
+    def told(self) -> str:
+        """For people."""
+        return str(self)
+
+
+class Denied(VendorFault):
     """The vendor refuses the secrets, or what they may see. Nothing is asked again until somebody changes them."""
 
+    outcome = "denied"
 
-class Limited(Exception):
-    """The vendor wants to be asked later; `after_s`: when, where it says so."""
+
+class Limited(VendorFault):
+    """The vendor wants to be asked later."""
 
     def __init__(self, detail: str, after_s: float | None = None) -> None:
         super().__init__(detail)
         self.after_s = after_s
 
 
-class Failed(Exception):
+class Failed(VendorFault):
     """No answer, or one that says that the vendor failed: it may work later."""
 
 
@@ -47,12 +63,18 @@ class Declined(Failed):
         self.code = code
 
 
-class ChangedShape(Exception):
+class ChangedShape(VendorFault):
     """An answer that means nothing known: what is wrong, and the beginning of the answer, without secrets."""
+
+    outcome = "changed_shape"
 
     def __init__(self, what: str, sample: str = "") -> None:
         super().__init__(what)
         self.sample = sample[:MAX_SAMPLE]
+
+    @property
+    def told(self) -> str:
+        return f"{self}; it said: {self.sample}" if self.sample else str(self)
 
 
 class VendorAnswer(msgspec.Struct, frozen=True):

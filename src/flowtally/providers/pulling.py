@@ -31,7 +31,7 @@ from flowtally.ledger.providers.connected import Provider
 from flowtally.ledger.providers.stretches import Stretch
 from flowtally.ledger.trail import server
 from flowtally.providers.connecting import ServerStops
-from flowtally.providers.puller import ChangedShape, Denied, EarlierLooks, Failed, Limited, Puller, ToPull
+from flowtally.providers.puller import EarlierLooks, Puller, ToPull, VendorFault
 
 log = structlog.get_logger(__name__)
 
@@ -58,10 +58,14 @@ class Came(msgspec.Struct):
     changed: int = 0
 
 
+def lines_of(error: Exception) -> str:
+    """Where it was raised, and not what it says: a value it tells of may be a secret."""
+    return "".join(traceback.format_tb(error.__traceback__))
+
+
 def failed_inside(provider: Provider, error: Exception) -> Came:
-    """What the log says is where, and not what the error says: a value it tells of may be a secret."""
-    where = "".join(traceback.format_tb(error.__traceback__))
-    log.error("pull_failed", provider=provider.name, kind=type(error).__name__, where=where)
+    """What the log says is where, and not what the error says."""
+    log.error("pull_failed", provider=provider.name, kind=type(error).__name__, where=lines_of(error))
     return Came("late", f"It failed inside ({type(error).__name__}); the server's log says how.")
 
 
@@ -81,14 +85,8 @@ class Pulling:
                 self._keep(provider, to_pull, statement, came)
         except ServerStops:
             raise
-        except Denied as error:
-            came.outcome, came.detail = "denied", str(error)
-        except Limited as error:
-            came.outcome, came.detail, came.after_s = "late", str(error), error.after_s
-        except Failed as error:
-            came.outcome, came.detail = "late", str(error)
-        except ChangedShape as error:
-            came.outcome, came.detail = "changed_shape", _with_sample(error)
+        except VendorFault as error:
+            came.outcome, came.detail, came.after_s = error.outcome, error.told, error.after_s
         except FlowtallyError as error:  # our own stores are away: the vendor is asked again
             came.outcome, came.detail = "late", f"what it said could not be kept: {error.detail}"
         except Exception as error:
@@ -146,7 +144,3 @@ def _looked(tx: Tx, provider: Provider) -> EarlierLooks | None:
     if last is None:
         return None
     return EarlierLooks(last, {one.grant.id: one.baseline for one in said.read_grants(tx, provider.id, gone=True)})
-
-
-def _with_sample(error: ChangedShape) -> str:
-    return f"{error}; it said: {error.sample}" if error.sample else str(error)

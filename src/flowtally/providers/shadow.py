@@ -8,10 +8,12 @@ Owns nothing that travels. Only what the vendor's documents list as reads is in 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 
 import msgspec
 
-from flowtally.providers.puller import VendorAnswer
+from flowtally.providers.puller import ChangedShape, Declined, Denied, VendorAnswer
+from flowtally.providers.reading import told
 
 
 class Shown(msgspec.Struct, frozen=True):
@@ -39,3 +41,23 @@ class Shadow(msgspec.Struct, frozen=True):
     keys: tuple[str, ...]
     volatile: frozenset[str] = frozenset()
     secret: frozenset[str] = frozenset({"password"})
+
+
+def by_code(
+    ok: int, refusal: Callable[[str, int, str], Exception], most: int
+) -> Callable[[VendorAnswer], Exception | None]:
+    """The `refusal` of a vendor that says what is wrong in a member `code`, whatever the status: `refusal` makes an
+    error of a code and of at most so many characters of `msg`. What it declines for the question alone is an answer to
+    it."""
+
+    def refused(answer: VendorAnswer) -> Exception | None:
+        if answer.status in {401, 403}:
+            return Denied(f"HTTP {answer.status}")
+        with suppress(ChangedShape):
+            body = told(answer)
+            code = body.member("code").whole()
+            error = None if code == ok else refusal("", code, str(body.value.get("msg") or "")[:most])
+            return None if isinstance(error, Declined) else error
+        return None
+
+    return refused

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import random
 import threading
-import traceback
 from collections import Counter, deque
 from collections.abc import Callable, Mapping
 from typing import Any, Final, get_args
@@ -31,7 +30,8 @@ from flowtally.ledger.trail import server
 from flowtally.providers.asking import VendorClient
 from flowtally.providers.connecting import ServerStops
 from flowtally.providers.providers import AFTER_FAULT_S, LOOK_S, Providers
-from flowtally.providers.puller import AskVendor, ChangedShape, Denied, Failed, Limited, Pace, Puller, VendorAnswer
+from flowtally.providers.puller import AskVendor, ChangedShape, Pace, Puller, VendorAnswer, VendorFault
+from flowtally.providers.pulling import lines_of
 from flowtally.providers.schedule import pause_s
 from flowtally.providers.shadow import Shadow
 
@@ -261,18 +261,12 @@ class Shadowing:
                 return self._judged(call, came, client, status, said), None
         except ServerStops:
             raise
-        except Denied as error:
-            kind, why = "denied", str(error)
-        except Limited as error:
-            why, after_s = str(error), error.after_s
-        except Failed as error:
-            why = str(error)
         except ChangedShape as error:  # it answered, and not as it should: the next call may be another
             return self._failed(came, provider, str(error)), None
+        except VendorFault as error:
+            kind, why, after_s = error.outcome, error.told, error.after_s
         except Exception as error:
-            # Where, and not what it says: a value it tells of may be a secret.
-            where = "".join(traceback.format_tb(error.__traceback__))
-            log.error("shadow_failed_inside", provider=provider.name, kind=type(error).__name__, where=where)
+            log.error("shadow_failed_inside", provider=provider.name, kind=type(error).__name__, where=lines_of(error))
             why = f"it failed inside ({type(error).__name__}); the server's log says where"
         wait_s = pause_s(kind, every_s=0, failures=failures, after_s=after_s, chance=self._chance())
         return self._failed(came, provider, why), wait_s

@@ -41,6 +41,7 @@ from flowtally.ledger.money.wallet import balance_of, shown_balance
 from flowtally.ledger.people import names
 from flowtally.ledger.people.accounts import Account, read_account
 from flowtally.ledger.people.forgotten import without_texts
+from flowtally.ledger.providers.connected import end_providers
 from flowtally.ledger.tables import (
     accounts,
     audit,
@@ -57,7 +58,6 @@ from flowtally.ledger.tables import (
     provider_grants,
     provider_pulls,
     provider_reconciliations,
-    provider_secrets,
     provider_sub_users,
     providers,
     purchases,
@@ -118,10 +118,7 @@ def erase_account(tx: Connection, account_id: str, *, now: int) -> AccountErasur
 
 def _end_providers(tx: Connection, account: str, now: int) -> None:
     """They are asked no more, and what they were asked with is gone."""
-    tx.execute(delete(provider_secrets).where(provider_secrets.c.provider.in_(_providers_of(account))))
-    live = (providers.c.account == account) & providers.c.removed_at.is_(None)
-    ended = {"removed_at": now, "changed_at": now, "state": "removed", "state_since": now, "failures": 0}
-    tx.execute(update(providers).where(live).values(ended))
+    end_providers(tx, providers.c.account == account, at=now)
     tx.execute(update(shadows).where(shadows.c.account == account).values(enabled=0, detail=""))
 
 

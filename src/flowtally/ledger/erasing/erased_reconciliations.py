@@ -42,8 +42,9 @@ def forget_names(tx: Connection, account: str, borne: Mapping[str, str]) -> None
         return
     k, p, i = provider_reconciliations.c, providers.c, idempotency.c
     its = k.provider.in_(select(p.id).where(p.account == account))
-    kept = select(k.id, k.answer).where(or_(its, _says(k.answer, account))).execution_options(yield_per=10)
-    for key, answer in tx.execute(kept).all():
+    kept = select(k.id).where(or_(its, _says(k.answer, account)))
+    for key in tx.execute(kept).scalars().all():  # an answer may be large: one at a time
+        answer = tx.execute(select(k.answer).where(k.id == key)).scalar_one()
         if (told := _without(answer, gone)) != answer:
             tx.execute(update(provider_reconciliations).where(k.id == key).values(answer=told))
     ruled = select(p.id, p.rules).where(p.rules != "", or_(p.account == account, _says(p.rules, account)))

@@ -18,7 +18,7 @@ from flowtally.core.errors import Conflict, LimitReached, NotFound, Unprocessabl
 from flowtally.core.events import METERED
 from flowtally.core.reported import is_series
 from flowtally.core.texts import may_be_known
-from flowtally.core.times import LAST_INSTANT
+from flowtally.core.times import DAY_S, LAST_INSTANT
 from flowtally.core.words import ProviderState
 from flowtally.ledger import trail
 from flowtally.ledger.ids import new_id
@@ -28,7 +28,7 @@ from flowtally.ledger.tables import accounts, provider_secrets, providers, shado
 from flowtally.ledger.texts import check_instant, check_number, check_text
 
 MOST: Final = 50  # providers of one account, those that were removed not counted
-MAX_EVERY_S: Final = 7 * 86_400
+MAX_EVERY_S: Final = 7 * DAY_S
 MIN_EVERY_S: Final = 60
 MAX_ADDRESS_CHARS: Final = 1_000
 MAX_RULES_CHARS: Final = 200_000
@@ -174,12 +174,18 @@ def remove_provider(tx: Connection, name: str, *, now: int) -> Provider:
     was = read_provider(tx, name)
     if was.removed_at is not None:
         return was
-    gone = replace(was, removed_at=now, changed_at=now, state="removed", state_since=now, detail="", failures=0)
-    tx.execute(update(providers).where(providers.c.id == was.id).values(_values(gone)))
-    tx.execute(delete(provider_secrets).where(provider_secrets.c.provider == was.id))
-    tx.execute(update(shadows).where(shadows.c.provider == was.id).values(enabled=0))
+    end_providers(tx, providers.c.id == was.id, at=now)
     trail.note(tx, "provider.remove", account=was.account, subject=was.id, after={"name": was.name})
-    return gone
+    return read_provider(tx, name)
+
+
+def end_providers(tx: Connection, which: ColumnElement[bool], *, at: int) -> None:
+    """They are asked no more, and what they were asked with is gone; who calls it says so on the record."""
+    mine = select(providers.c.id).where(which)
+    tx.execute(delete(provider_secrets).where(provider_secrets.c.provider.in_(mine)))
+    tx.execute(update(shadows).where(shadows.c.provider.in_(mine)).values(enabled=0))
+    ended = {"removed_at": at, "changed_at": at, "state": "removed", "state_since": at, "detail": "", "failures": 0}
+    tx.execute(update(providers).where(which, providers.c.removed_at.is_(None)).values(ended))
 
 
 def read_provider(tx: Connection, name: str, account: str | None = None) -> Provider:
@@ -215,11 +221,6 @@ def list_providers(
     if not removed:
         query = query.where(providers.c.removed_at.is_(None))
     return read_page(tx, "providers", query, providers.c.id, provider_of, (account, removed), after=after, limit=limit)
-
-
-def series_of(tx: Connection, names: tuple[str, ...], account: str | None) -> list[Provider]:
-    """The providers whose series these are, in this order. NotFound names the first that is none."""
-    return [read_provider(tx, name, account) for name in names]
 
 
 def name_of(tx: Connection, provider_id: str) -> str:

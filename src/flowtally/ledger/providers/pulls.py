@@ -9,12 +9,12 @@ from typing import Any, Final
 
 import msgspec
 from msgspec.structs import replace
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, insert, select, update
 
 from flowtally.core.words import PullOutcome
 from flowtally.ledger import trail
 from flowtally.ledger.ids import new_id
-from flowtally.ledger.pages import DEFAULT_LIMIT, ListPage, read_page
+from flowtally.ledger.pages import DEFAULT_LIMIT, ListPage, keep_newest, read_page
 from flowtally.ledger.providers.connected import NEVER, Provider, read_provider
 from flowtally.ledger.tables import provider_pulls, providers
 
@@ -69,7 +69,7 @@ def end_pull(
     pull = Pull(new_id("pul_"), began_at, now, outcome, now_is.detail, calls, figures, changed)
     tx.execute(update(providers).where(providers.c.id == was.id).values(values))
     tx.execute(insert(provider_pulls).values(msgspec.structs.asdict(pull) | {"provider": was.id}))
-    _forget_old(tx, was.id)
+    keep_newest(tx, provider_pulls.c.id, provider_pulls.c.provider == was.id, KEPT)
     after = {"state": outcome, "calls": calls, "figures": figures, "changed": changed}
     trail.note(tx, "provider.pull", account=was.account, subject=was.id, before={"state": was.state}, after=after)
     return now_is
@@ -96,11 +96,3 @@ def list_pulls(
     p = provider_pulls.c
     query = select(*(p[name] for name in Pull.__struct_fields__)).where(p.provider == provider.id)
     return read_page(tx, "pulls", query, p.id, Pull, (provider.id,), after=after, limit=limit)
-
-
-def _forget_old(tx: Connection, provider_id: str) -> None:
-    p = provider_pulls.c
-    mine = select(p.id).where(p.provider == provider_id).order_by(p.id.desc())
-    last = tx.execute(mine.offset(KEPT).limit(1)).scalar_one_or_none()
-    if last is not None:
-        tx.execute(delete(provider_pulls).where(p.provider == provider_id, p.id <= last))

@@ -19,7 +19,7 @@ from flowtally.core.times import DAY_MS
 from flowtally.core.words import ShadowOutcome
 from flowtally.ledger import trail
 from flowtally.ledger.ids import new_id
-from flowtally.ledger.pages import DEFAULT_LIMIT, ListPage, read_page
+from flowtally.ledger.pages import DEFAULT_LIMIT, ListPage, keep_newest, read_page
 from flowtally.ledger.people.accounts import read_account, read_open_account
 from flowtally.ledger.providers.connected import Provider, provider_of, read_live
 from flowtally.ledger.tables import accounts, erasures, providers, shadow_differences, shadow_routes, shadows
@@ -268,10 +268,7 @@ def _keep_differences(tx: Connection, account: str, asked: Sequence[Shadowed]) -
     if not rows:
         return
     tx.execute(insert(shadow_differences), rows)
-    newest = select(d.id).where(d.account == account).order_by(d.id.desc())
-    last = tx.execute(newest.offset(MOST_DIFFERENCES).limit(1)).scalar_one_or_none()
-    if last is not None:
-        tx.execute(delete(shadow_differences).where(d.account == account, d.id <= last))
+    keep_newest(tx, d.id, d.account == account, MOST_DIFFERENCES)
 
 
 def _switch(*row: Any) -> Switch:

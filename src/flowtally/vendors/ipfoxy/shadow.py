@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import suppress
 from typing import Final
 
-from flowtally.providers.puller import ChangedShape, Declined, Denied, VendorAnswer
-from flowtally.providers.reading import told
-from flowtally.providers.shadow import Shadow, Shown
+from flowtally.providers.shadow import Shadow, Shown, by_code
 from flowtally.vendors.ipfoxy.service import ACCOUNTS, FLOW, HISTORY, MAX_SAID, MONEY, PACKAGE, USE, refusal
 from flowtally.vendors.ipfoxy.wire import OK, PATH
 
@@ -20,23 +17,11 @@ def show(path: str, secrets: Mapping[str, str]) -> Shown:
     return Shown(headers={"api-id": secrets["api_id"], "api-token": secrets["api_token"]})
 
 
-def refused(answer: VendorAnswer) -> Exception | None:
-    """What it declines for the question alone is an answer to it."""
-    if answer.status in {401, 403}:
-        return Denied(f"HTTP {answer.status}")
-    with suppress(ChangedShape):
-        body = told(answer)
-        code = body.member("code").whole()
-        error = None if code == OK else refusal("", code, str(body.value.get("msg") or "")[:MAX_SAID])
-        return None if isinstance(error, Declined) else error
-    return None
-
-
 SHADOW: Final = Shadow(
     vendor="ipfoxy",
     routes={f"{PATH}{name}": f"/{name}" for name in READS},
     show=show,
-    refusal=refused,
+    refusal=by_code(OK, refusal, MAX_SAID),
     keys=("date", "timestamp", "account"),
     volatile=frozenset({"msg", "query_time"}),
 )

@@ -6,12 +6,9 @@ Left out: vouchers (CDKs). Their codes are worth money, so no answer that has th
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import suppress
 from typing import Final
 
-from flowtally.providers.puller import ChangedShape, Declined, Denied, VendorAnswer
-from flowtally.providers.reading import told
-from flowtally.providers.shadow import Shadow, Shown
+from flowtally.providers.shadow import Shadow, Shown, by_code
 from flowtally.vendors.thordata.service import (
     ACCOUNT_DAYS,
     BALANCE,
@@ -33,23 +30,11 @@ def show(path: str, secrets: Mapping[str, str]) -> Shown:
     return Shown(query=tuple((name, secrets[name]) for name in ("token", "key") if secrets.get(name)))
 
 
-def refused(answer: VendorAnswer) -> Exception | None:
-    """What it declines for the question alone is an answer to it."""
-    if answer.status in {401, 403}:
-        return Denied(f"HTTP {answer.status}")
-    with suppress(ChangedShape):
-        body = told(answer)
-        code = body.member("code").whole()
-        error = None if code == OK else refusal("", code, str(body.value.get("msg") or "")[:MAX_SAID])
-        return None if isinstance(error, Declined) else error
-    return None
-
-
 SHADOW: Final = Shadow(
     vendor="thordata",
     routes={f"/api{path}": path for path in READS},
     show=show,
-    refusal=refused,
+    refusal=by_code(OK, refusal, MAX_SAID),
     keys=("date", "username", "ip"),
     volatile=frozenset({"msg"}),
 )
