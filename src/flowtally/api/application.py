@@ -32,6 +32,7 @@ from flowtally.api import (
     periods,
     plans,
     pools,
+    provider_reports,
     providers,
     purchases,
     radius,
@@ -68,7 +69,7 @@ MODULES = (
     reconciliation,
     *(accounts, users, passwords, erasures, allocations, whitelist),
     *(grants, wallet, plans, purchases, vouchers, check_ins, credentials, senders, pools),
-    *(providers, shadows),
+    *(providers, provider_reports, shadows),
     *(audit, care, retention, health),
 )
 

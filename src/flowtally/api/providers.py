@@ -1,4 +1,4 @@
-"""Providers of accounts: connected, checked, asked now, and what they say beside their usage."""
+"""Providers of accounts: connected, changed, removed, checked, and asked now."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ import msgspec
 from litestar import Request
 from msgspec import Meta, UnsetType
 
-from flowtally.answers.provider_balance import provider_balance, show_grant
 from flowtally.core.edges import format_if_any, format_instant, load_zone, parse_bound
 from flowtally.core.errors import (
     BadRange,
@@ -26,23 +25,15 @@ from flowtally.core.errors import (
 )
 from flowtally.core.times import DAY_MS
 from flowtally.ledger.pages import ListPage
-from flowtally.ledger.providers import connected, pulls, said, stretches
+from flowtally.ledger.providers import connected, pulls, stretches
 from flowtally.ledger.providers.connected import Provider
 from flowtally.protocol import (
     ProviderAnswer,
-    ProviderBalanceAnswer,
     ProviderChange,
     ProviderCheckAnswer,
     ProviderRequest,
-    ProviderStretch,
-    ProviderStretchesAnswer,
-    PullAnswer,
-    RunOut,
-    VendorBalance,
-    VendorGrant,
     VendorInfo,
     VendorSetting,
-    VendorSubUser,
 )
 from flowtally.providers.connecting import ServerStops
 from flowtally.providers.providers import check_address, check_given
@@ -89,19 +80,6 @@ CHECKED = ProviderCheckAnswer(
 
 class ProvidersQuery(PageQuery, frozen=True, forbid_unknown_fields=True):
     removed: Annotated[bool, Meta(description="Also those that were removed.")] = False
-
-
-class GoneQuery(PageQuery, frozen=True, forbid_unknown_fields=True):
-    gone: Annotated[bool, Meta(description="Also what the vendor lists no more.")] = False
-
-
-class StretchesQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    start: Annotated[str | None, Meta(description="The first instant. Default: the `since` of the provider.")] = (
-        msgspec.field(name="from", default=None)
-    )
-    end: Annotated[str | None, Meta(description="The end, excluded. Default: now.")] = msgspec.field(
-        name="to", default=None
-    )
 
 
 @operation(
@@ -369,152 +347,6 @@ async def _checked(call: Call, found: Provider) -> ProviderCheckAnswer:
     except VendorFault as error:
         return ProviderCheckAnswer(found.name, error.outcome, error.told, [], [])
     return ProviderCheckAnswer(found.name, "ok", "", list(sight.works), list(sight.cannot))
-
-
-@operation(
-    "GET",
-    ONE + "/pulls",
-    may="providers:read",
-    summary="List a provider's last pulls",
-    query=PageQuery,
-    answer=Listed(PullAnswer),
-    errors=READING,
-    example={
-        "items": [PullAnswer("2026-03-01T10:31:00Z", "2026-03-01T10:31:04Z", "ok", "", 5, 62, 1)],
-        "next": None,
-    },
-)
-def list_pulls(call: Call, account: str, provider: str, query: PageQuery) -> ListPage[PullAnswer]:
-    """The last 200, in the order they ended."""
-    page = pulls.list_pulls(call.tx, _read(call, account, provider), query.cursor, query.limit)
-    return show_page(
-        page,
-        lambda one: PullAnswer(
-            format_instant(one.began_at),
-            format_instant(one.ended_at),
-            one.outcome,
-            one.detail,
-            one.calls,
-            one.figures,
-            one.changed,
-        ),
-    )
-
-
-@operation(
-    "GET",
-    ONE + "/balance",
-    may="providers:read",
-    summary="What a provider says is left",
-    answer=ProviderBalanceAnswer,
-    errors=READING,
-    example=ProviderBalanceAnswer(
-        "thor-main",
-        "acme",
-        "2026-03-01T10:31:04Z",
-        [
-            VendorBalance(
-                "traffic", "bytes", 10_485_760_000, None, None, "", "2026-03-26T00:00:00Z", 1_048_576,
-                "2026-03-01T10:31:04Z",
-            )
-        ],
-        RunOut("2026-03-09T02:11:40Z", 1_370_000_000, 7, ""),
-    ),
-)  # fmt: skip
-def read_provider_balance(call: Call, account: str, provider: str) -> ProviderBalanceAnswer:
-    """Its balances as the vendor said them last, and when what is left is used up if use goes on as in the last seven
-    days of which the vendor told the usage."""
-    return provider_balance(call.tx, call.usage, _read(call, account, provider), call.now)
-
-
-@operation(
-    "GET",
-    ONE + "/grants",
-    may="providers:read",
-    summary="List the grants a provider tells",
-    query=GoneQuery,
-    answer=Listed(VendorGrant),
-    errors=READING,
-    example={
-        "items": [
-            VendorGrant(
-                "7", "ORD-7890", "order", "bytes", 1_073_741_824, 524_288, 1_073_217_536, "2026-02-21T20:00:00Z",
-                "2026-03-21T20:00:00Z", "active", "2026-02-21 20:00:00", "2026-03-21 20:00:00", None,
-            )
-        ],
-        "next": None,
-    },
-)  # fmt: skip
-def list_provider_grants(call: Call, account: str, provider: str, query: GoneQuery) -> ListPage[VendorGrant]:
-    """In order of id, as the vendor said them last."""
-    found = _read(call, account, provider)
-    return show_page(said.list_grants(call.tx, found, query.cursor, query.limit, gone=query.gone), show_grant)
-
-
-@operation(
-    "GET",
-    ONE + "/sub-users",
-    may="providers:read",
-    summary="List the sub-users a provider tells",
-    query=GoneQuery,
-    answer=Listed(VendorSubUser),
-    errors=READING,
-    example={
-        "items": [VendorSubUser("user123", True, None, 1_048_576, "2026-03-01T10:31:04Z", None)],
-        "next": None,
-    },
-)
-def list_sub_users(call: Call, account: str, provider: str, query: GoneQuery) -> ListPage[VendorSubUser]:
-    """In order of name, as the vendor said them last."""
-    found = _read(call, account, provider)
-    page = said.list_sub_users(call.tx, found, query.cursor, query.limit, gone=query.gone)
-    return show_page(
-        page,
-        lambda one: VendorSubUser(
-            one.sub_user.name,
-            one.sub_user.enabled,
-            one.sub_user.limit,
-            one.sub_user.used,
-            format_instant(one.first_at),
-            format_if_any(one.gone_at),
-        ),
-    )
-
-
-@operation(
-    "GET",
-    ONE + "/stretches",
-    may="providers:read",
-    summary="Of which stretches of time a provider told the usage",
-    query=StretchesQuery,
-    answer=ProviderStretchesAnswer,
-    errors=(*READING, BadRange),
-    example=ProviderStretchesAnswer(
-        "thor-main",
-        [ProviderStretch("2026-01-01T00:00:00Z", "2026-03-02T00:00:00Z", "day", "UTC", 1024, "2026-03-01T10:31:04Z")],
-    ),
-)
-def list_stretches(call: Call, account: str, provider: str, query: StretchesQuery) -> ProviderStretchesAnswer:
-    """What was not told is not known: it is not nothing."""
-    found = _read(call, account, provider)
-    zone = load_zone("UTC")
-    start = found.since if query.start is None else parse_bound(query.start, zone)
-    end = call.now if query.end is None else parse_bound(query.end, zone)
-    if start >= end:
-        raise BadRange(f"from {format_instant(start)} is not before to {format_instant(end)}")
-    told = stretches.read_stretches(call.tx, found.id, start, end)
-    shown = [
-        ProviderStretch(
-            format_instant(one.starts_at),
-            format_instant(one.ends_at),
-            one.grain,
-            one.zone,
-            one.step,
-            format_instant(one.asked_at),
-        )
-        for one in told
-    ]
-    return ProviderStretchesAnswer(found.name, shown)
 
 
 def _read(call: Call, account: str, name: str) -> Provider:
