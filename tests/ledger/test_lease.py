@@ -181,6 +181,30 @@ def test_a_session_that_ended_is_taken_again_after_the_checks(url: str, closing:
         assert installation.read_installation(tx).epoch == before + 1
 
 
+def test_who_asks_finds_a_session_that_ended_before_the_keeper_does(
+    url: str, closing: ExitStack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else `/readyz` would say that all is well, and the write after it would be refused."""
+    monkeypatch.setattr(lease, "ASK_EVERY_S", 3600)
+    ledger = begun(url, closing, "one")
+    ledger.keep_lease(lambda: None)
+    ledger.ask_lease()
+    end_session(url)
+    ledger.check_lease()  # nobody has noticed
+    with pytest.raises(LeaseLost, match="its session with the database ended"):
+        ledger.ask_lease()
+    with pytest.raises(LeaseLost):
+        ledger.check_lease()
+
+
+def test_a_lease_that_nobody_keeps_is_not_lost_by_asking(url: str, closing: ExitStack) -> None:
+    """Nobody would take it again; the epoch alone decides."""
+    ledger = begun(url, closing, "one")
+    end_session(url)
+    ledger.ask_lease()
+    write(ledger, "acme")
+
+
 def test_what_the_checks_refuse_stays_lost_and_is_free_for_another(url: str, closing: ExitStack) -> None:
     ledger = begun(url, closing, "one")
     ledger.keep_lease(refused)

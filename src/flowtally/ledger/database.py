@@ -199,6 +199,12 @@ class Ledger:
             self._lease.lose(TAKEN)
             self._lease.check()
 
+    def ask_lease(self) -> None:
+        """LeaseLost where the session that holds it is gone. Asks the database, unlike `check_lease`: for who wants to
+        know whether the next write will be taken."""
+        if self._lease is not None:
+            self._lease.ask()
+
     @contextmanager
     def _opening(self) -> Iterator[None]:
         try:

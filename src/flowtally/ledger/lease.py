@@ -57,6 +57,7 @@ class SessionLease:
         self._why = ""  # it is lost; empty while it is held
         self._again: Callable[[], None] | None = None
         self._ending = threading.Event()
+        self._asking = threading.Lock()  # a session is one thread's at a time
         self._keeper: threading.Thread | None = None
         try:
             self._session = self._connect()
@@ -79,6 +80,13 @@ class SessionLease:
         if not self._why:
             self._why = why
             log.error("ledger_lease_lost", ledger=self._shown, why=why)
+
+    def ask(self) -> None:
+        """LeaseLost where the session is gone: found now, not at the keeper's next look. Asks it only where it is kept,
+        and so taken again."""
+        if self._again is not None and not self._why:
+            self._ask()
+        self.check()
 
     def oust(self, writer_lock: int) -> None:
         """End the sessions in which a former holder may still have a transaction open: it could not be committed any
@@ -116,23 +124,29 @@ class SessionLease:
 
     def _run(self) -> None:
         while not self._ending.wait(ASK_EVERY_S):
-            if not self._why:
-                try:
-                    self._session.execute(text("SELECT 1"))
-                except Exception as error:  # whatever it is: it is not known to be held
-                    self.lose(f"its session with the database ended ({type(error).__name__})")
+            self._ask()
             if self._why:
                 try:
                     self._retake()
                 except Exception as error:
                     log.warning("ledger_lease_not_taken", ledger=self._shown, error=str(error)[:500])
 
+    def _ask(self) -> None:
+        with self._asking:
+            if self._why:
+                return
+            try:
+                self._session.execute(text("SELECT 1"))
+            except Exception as error:  # whatever it is: it is not known to be held
+                self.lose(f"its session with the database ended ({type(error).__name__})")
+
     def _retake(self) -> None:
         """A session of its own, then the checks of a start; what was lost stays lost where one of them fails."""
         assert self._again is not None, "kept before it can be lost"
-        with suppress(DBAPIError):
-            self._session.close()
-        self._session = self._connect()
+        with self._asking:
+            with suppress(DBAPIError):
+                self._session.close()
+            self._session = self._connect()
         self.epoch = None
         try:
             self._again()
