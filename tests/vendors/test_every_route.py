@@ -11,6 +11,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
+import httpx
 import msgspec
 import pytest
 import structlog
@@ -168,6 +169,17 @@ def test_a_secret_given_twice_is_refused_by_every_route_unless_it_is_the_same(sh
         for name, value in headers:
             for sent in ([*headers, (name, value + "x")], [(name, value + "x"), *headers]):
                 assert assert_refused(dialect, asked(headers=sent)) == (10014 if name == "key" else wrong)
+
+
+@every_dialect
+def test_a_good_token_beside_what_cannot_be_read_is_no_wrong_token(shared: Filled, dialect: Dialect) -> None:
+    client, who = shared.client, issue(shared.client, "acme", "manage")
+    wrong = assert_refused(dialect, who.with_token("nobody" * 5).ask(client, dialect, dialect.routes[0]))
+    query, headers = PLACES[dialect.name](who)
+    for route, unread in product(dialect.routes, ("%ff", "%00")):
+        asked = httpx.URL(route.path, params=query).copy_add_param("page", "1")
+        answer = client.request(route.method, f"{asked}&username={unread}", headers=headers)
+        assert assert_refused(dialect, answer) != wrong, answer.text
 
 
 @every_dialect

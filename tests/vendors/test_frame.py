@@ -10,10 +10,10 @@ import pytest
 from tests.filling import Filled
 
 from flowtally.config import load_config
-from flowtally.core.errors import ConfigError, MalformedBody, Unauthenticated, UnsupportedMedia
+from flowtally.core.errors import BadRequest, ConfigError, MalformedBody, Unauthenticated, UnsupportedMedia
 from flowtally.vendors import VENDORS
 from flowtally.vendors.base import Asked, Dialect, Rate
-from flowtally.vendors.reading import pairs_of, values_of
+from flowtally.vendors.reading import read_form, read_query, values_of
 from flowtally.vendors.throttle import Throttle
 
 every_vendor = pytest.mark.parametrize("dialect", VENDORS, ids=lambda dialect: dialect.name)
@@ -36,7 +36,8 @@ PART = b'--x\r\nContent-Disposition: form-data; name="%s"\r\n\r\n%s\r\n'
     ],
 )
 def test_a_body_is_read_however_it_is_sent(body: bytes, kind: str, form: dict[str, Any]) -> None:
-    assert values_of(pairs_of(body, kind), MalformedBody) == form
+    pairs, unread = read_form(body, kind)
+    assert (values_of(pairs), unread) == (form, None)
 
 
 @pytest.mark.parametrize(
@@ -53,8 +54,35 @@ def test_a_body_is_read_however_it_is_sent(body: bytes, kind: str, form: dict[st
     ],
 )
 def test_a_body_that_cannot_be_read_says_so(body: bytes, kind: str, error: type[Exception]) -> None:
-    with pytest.raises(error):
-        values_of(pairs_of(body, kind), MalformedBody)
+    assert isinstance(read_form(body, kind)[1], error)
+
+
+@pytest.mark.parametrize(
+    ("body", "kind"),
+    [
+        (b"a=1&b=%ff&c=2", "application/x-www-form-urlencoded"),
+        (b"a=1&b=\xff&c=2", "application/x-www-form-urlencoded"),
+        (b"a=1&b=%00&c=2", "application/x-www-form-urlencoded"),
+        (b"a=1&b%1b=3&c=2", "application/x-www-form-urlencoded"),
+        (b'{"a": "1", "b": "\xff", "c": "2"}', "application/json"),
+        (b'{"a": "1", "b": "\\ud800", "c": "2"}', "application/json"),
+        (b'{"a": "1", "b": "\\u0000", "c": "2"}', "application/json"),
+        (
+            PART % (b"a", b"1") + PART % (b"b", b"\xff") + PART % (b"c", b"2") + b"--x--\r\n",
+            "multipart/form-data; boundary=x",
+        ),
+    ],
+)
+def test_what_stands_beside_a_parameter_that_cannot_be_read_is_read(body: bytes, kind: str) -> None:
+    pairs, unread = read_form(body, kind)
+    assert (values_of(pairs), type(unread)) == ({"a": "1", "c": "2"}, MalformedBody)
+    if kind == "application/x-www-form-urlencoded":
+        pairs, unread = read_query(body)
+        assert (values_of(pairs), type(unread)) == ({"a": "1", "c": "2"}, BadRequest)
+
+
+def test_of_a_parameter_given_twice_the_first_counts_that_is_not_empty() -> None:
+    assert values_of([("a", ""), ("a", "1"), ("a", "2"), ("b", "")]) == {"a": "1", "b": ""}
 
 
 def test_what_the_body_says_wins_over_the_query_and_cookies_are_read() -> None:

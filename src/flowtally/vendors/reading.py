@@ -5,19 +5,22 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Awaitable, Callable, Iterable, Iterator
+from contextlib import suppress
+from functools import partial
 from typing import Any, Final
 
 import msgspec
-from multipart import MultipartError, MultipartParser, parse_options_header
+from multipart import MultipartError, MultipartParser, MultipartPart, parse_options_header
 
 from flowtally.config import Config
 from flowtally.core.errors import BadRequest, ClientGone, FlowtallyError, MalformedBody, UnsupportedMedia
 from flowtally.core.media import FORM, JSON
 from flowtally.vendors.base import Asked, Place
 from flowtally.web.bodies import AnyRequest
-from flowtally.web.inputs import check_known, query_pairs
+from flowtally.web.inputs import MAX_PARAMETERS, check_known, query_pairs
 
 Pairs = list[tuple[str, Any]]
+Read = tuple[Pairs, FlowtallyError | None]  # what can be read, and why that is not all
 
 MULTIPART: Final = "multipart/form-data"
 MAX_PARTS: Final = 100
@@ -36,94 +39,147 @@ async def read_asked(
     request: AnyRequest, config: Config, body: ReadBody = no_body
 ) -> tuple[Asked, FlowtallyError | None]:
     """The request, its body read as `body` does; and what of it could not be read (BadRequest, MalformedBody,
-    UnsupportedMedia, TooLarge, SlowBody): to be told once it is known who asks, for secrets are looked at first."""
+    UnsupportedMedia, TooLarge, SlowBody): to be told once it is known who asks. So a token beside a parameter that
+    cannot be read is as good as alone."""
     sent: dict[Place, Pairs] = {"headers": [(name.lower(), value) for name, value in request.headers.multi_items()]}
     headers = _headers(request, sent["headers"])
-    query: dict[str, str] = {}
-    form: dict[str, Any] = {}
-    unread = None
-    try:
-        sent["query"] = query_pairs(request.scope["query_string"])
-        query = values_of(sent["query"], BadRequest)
-    except FlowtallyError as error:
-        unread = error
+    sent["query"], unread = read_query(request.scope["query_string"])
     try:
         raw = await body(request, config.max_json_bytes, config)
-        sent["form"] = pairs_of(raw, headers.get("content-type", ""))
-        form = values_of(sent["form"], MalformedBody)
     except ClientGone:
         raise
     except FlowtallyError as error:
         unread = unread or error
+    else:
+        sent["form"], wrong = read_form(raw, headers.get("content-type", ""))
+        unread = unread or wrong
+    query, form = values_of(sent["query"]), values_of(sent.get("form", ()))
     differing = {(place, name) for place, pairs in sent.items() for name in _differing(pairs)}
     return Asked(request.method, request.scope["path"], query, headers, form, differing), unread
 
 
-def values_of(pairs: Pairs, error: type[FlowtallyError]) -> dict[str, Any]:
-    """The parameters, of those given twice the first. The error where one is no text that can be known; what is to be
-    kept is checked where it is kept."""
-    given = _first(pairs)
-    for name, value in given.items():
-        check_known("A parameter", name, error)
-        if isinstance(value, str):
-            check_known(f"The parameter {name[:MAX_NAME_CHARS]}", value, error)
-    return given
+def read_query(raw: bytes) -> Read:
+    """The parameters of a query, and what is wrong where one cannot be read (BadRequest): the others are there."""
+    try:
+        return _known(query_pairs(raw), BadRequest)
+    except BadRequest as error:
+        return _known(_readable_parts(raw), BadRequest)[0], error
+
+
+def read_form(raw: bytes, content_type: str) -> Read:
+    """The same of a body, as they come; of a JSON object those that are text, numbers or true and false. What is wrong
+    is MalformedBody or UnsupportedMedia."""
+    if not raw.strip():
+        return [], None
+    kind, options = parse_options_header(content_type)
+    if kind == JSON:
+        read, readable = _of_json, _readable_members
+    elif kind == MULTIPART:
+        boundary = options.get("boundary", "")
+        read, readable = partial(_of_multipart, boundary=boundary), partial(_readable_fields, boundary=boundary)
+    elif kind in (FORM, ""):
+        read, readable = _urlencoded, _readable_parts
+    else:
+        return [], UnsupportedMedia(f"The body is {kind[:100]!r}; send a form or a JSON object.")
+    try:
+        return _known(read(raw), MalformedBody)
+    except MalformedBody as error:
+        return _known(readable(raw), MalformedBody)[0], error
+
+
+def _known(pairs: Pairs, error: type[FlowtallyError]) -> Read:
+    """Those that are text that can be known, and the error where one is none; what is to be kept is checked where it
+    is kept."""
+    known: Pairs = []
+    wrong: FlowtallyError | None = None
+    for name, value in pairs:
+        try:
+            check_known("A parameter", name, error)
+            if isinstance(value, str):
+                check_known(f"The parameter {name[:MAX_NAME_CHARS]}", value, error)
+        except error as found:
+            wrong = wrong or found
+        else:
+            known.append((name, value))
+    return known, wrong
+
+
+def values_of(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
+    """By name: of those given twice the first that is not empty, for to be empty is to be not given."""
+    found: dict[str, Any] = {}
+    for name, value in pairs:
+        if found.get(name, "") == "":
+            found[name] = value
+    return found
 
 
 def _headers(request: AnyRequest, sent: Pairs) -> dict[str, str]:
     """Of those given twice the first; cookies may come in several lines."""
-    headers = _first(sent)
+    headers = values_of(sent)
     if cookies := request.headers.getall("cookie", []):
         headers["cookie"] = "; ".join(cookies)
     return headers
 
 
-def pairs_of(raw: bytes, content_type: str) -> Pairs:
-    """The parameters of a body as they come; of a JSON object those that are text, numbers or true and false."""
-    if not raw.strip():
-        return []
-    kind, options = parse_options_header(content_type)
-    if kind == JSON:
-        return _of_json(raw)
-    if kind == MULTIPART:
-        return _of_multipart(raw, options.get("boundary", ""))
-    if kind in (FORM, ""):
-        return _urlencoded(raw)
-    raise UnsupportedMedia(f"The body is {kind[:100]!r}; send a form or a JSON object.")
-
-
-def _first(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for name, value in pairs:
-        found.setdefault(name, value)
-    return found
-
-
 def _differing(pairs: Pairs) -> Iterator[str]:
     """The names that are given more than once with other values; to be empty is to be not given."""
-    first = _first(pair for pair in pairs if pair[1] != "")
+    first = values_of(pairs)
     yield from (name for name, value in pairs if value not in ("", first.get(name)))
 
 
-def _urlencoded(raw: bytes) -> list[tuple[str, str]]:
+def _urlencoded(raw: bytes) -> Pairs:
     try:
-        return query_pairs(raw.strip())
+        return list(query_pairs(raw.strip()))
     except BadRequest as error:
         raise MalformedBody(f"The form cannot be read: {error.detail}") from None
 
 
+def _readable_parts(raw: bytes) -> Pairs:
+    """Of a query or a form that cannot be read as a whole, each part that can by itself."""
+    found: Pairs = []
+    for part in raw.strip().split(b"&", MAX_PARAMETERS)[:MAX_PARAMETERS]:
+        with suppress(BadRequest):
+            found += query_pairs(part)
+    return found
+
+
 def _of_multipart(raw: bytes, boundary: str) -> Pairs:
     try:
-        parts = MultipartParser(io.BytesIO(raw), boundary, len(raw), part_limit=MAX_PARTS, strict=True).parts()
-        return [(part.name, part.raw.decode()) for part in parts]
+        return [(part.name, part.raw.decode()) for part in _parts(raw, boundary)]
     except (MultipartError, ValueError, AssertionError) as error:
         raise MalformedBody(f"The form cannot be read: {type(error).__name__}.") from None
+
+
+def _readable_fields(raw: bytes, boundary: str) -> Pairs:
+    found: Pairs = []
+    with suppress(MultipartError, ValueError, AssertionError):
+        for part in _parts(raw, boundary):
+            with suppress(UnicodeDecodeError):
+                found.append((part.name, part.raw.decode()))
+    return found
+
+
+def _parts(raw: bytes, boundary: str) -> list[MultipartPart]:
+    return list(MultipartParser(io.BytesIO(raw), boundary, len(raw), part_limit=MAX_PARTS, strict=True).parts())
 
 
 def _of_json(raw: bytes) -> Pairs:
     try:
         msgspec.json.decode(raw, type=dict[str, Any])  # stricter, and its words; it keeps one of two equal names
-        pairs = json.loads(raw, object_pairs_hook=list)
+        return _members(raw.decode())
     except (ValueError, RecursionError) as error:
         raise MalformedBody(f"The body is no JSON object: {error}.") from None
+
+
+def _readable_members(raw: bytes) -> Pairs:
+    """Where a text of it is no UTF-8 or has half of a surrogate pair; none where it is no JSON object at all."""
+    text = raw.decode("utf-8", "surrogateescape")  # what is no UTF-8 becomes text that nothing can be called
+    try:
+        return _members(text) if text.lstrip().startswith("{") else []
+    except (ValueError, RecursionError):
+        return []
+
+
+def _members(text: str) -> Pairs:
+    pairs = json.loads(text, object_pairs_hook=list)
     return [(name, value) for name, value in pairs if isinstance(value, (str, int, float, bool))]

@@ -154,6 +154,32 @@ def test_a_body_that_cannot_be_read_is_a_parameter_error(refused: Shop) -> None:
         assert told["code"] == 10000
 
 
+@pytest.mark.parametrize("unread", ["%ff", "%00", "%1b", "\xff"])
+@pytest.mark.parametrize("path", [BALANCE, "/api/proxy-users/user-list"])
+def test_a_good_token_beside_what_cannot_be_read_is_a_parameter_error(refused: Shop, path: str, unread: str) -> None:
+    """Whoever is told that the token is wrong changes the token, and looks no further."""
+    for token, code in ((refused.shown.token, 10000), ("nobody", 10047)):
+        raw = f"proxy_type={unread}&token={token}".encode("latin-1")
+        form = {"content": raw, "headers": {"content-type": FORM}}
+        assert answered(ask_as_sent(refused.client, "POST", CREATE, **form))["code"] == code
+        if raw.isascii():
+            assert answered(refused.client.get(f"{path}?{raw.decode()}"))["code"] == code
+            assert answered(refused.client.post(f"{CREATE}?{raw.decode()}"))["code"] == code
+
+
+def test_a_good_token_beside_what_cannot_be_read_is_one_in_other_bodies_too(refused: Shop) -> None:
+    token = refused.shown.token.encode()
+    part = b'--x\r\nContent-Disposition: form-data; name="%s"\r\n\r\n%s\r\n'
+    bodies = [
+        (b'{"username": "\\ud800", "token": "%s"}' % token, "application/json"),
+        (b'{"username": "\xff", "token": "%s"}' % token, "application/json"),
+        (part % (b"username", b"\xff") + part % (b"token", token) + b"--x--\r\n", "multipart/form-data; boundary=x"),
+    ]
+    for body, kind in bodies:
+        told = answered(refused.client.post(CREATE, content=body, headers={"content-type": kind}))
+        assert told["code"] == 10000
+
+
 def test_refusals_do_not_repeat_what_was_sent(refused: Shop) -> None:
     """A client that puts a secret into the wrong parameter must not find it in its own log of our answers."""
     secret = "s3cret-value"
