@@ -24,12 +24,13 @@ from tests.vendors.tongues import ROUTES, TONGUES, assert_refused, every_dialect
 import flowtally.api.application  # noqa: F401  (declares the operations)
 from flowtally.config import Config
 from flowtally.core.edges import format_instant
-from flowtally.core.errors import Unavailable
+from flowtally.core.errors import BadRequest, Unavailable
 from flowtally.core.texts import is_text
 from flowtally.ledger import database
 from flowtally.ledger.database import Ledger
-from flowtally.vendors import VENDORS
+from flowtally.vendors import VENDORS, serving
 from flowtally.vendors.base import Dialect, Route
+from flowtally.web.inputs import convert_values
 from flowtally.web.logs import set_up_logs
 from flowtally.web.operation import OPERATIONS
 
@@ -132,6 +133,47 @@ def test_where_no_place_is_left_every_route_says_so_in_its_envelope(
     monkeypatch.setattr(slots, "taken", slots.limit)
     for route in dialect.routes:
         assert_plain_refusal(dialect, who.ask(shared.client, dialect, route))
+
+
+# -- What is not sent -------------------------------------------------------------------------------------------------
+
+
+@every_dialect
+def test_an_empty_optional_parameter_is_one_that_is_not_sent(
+    shared: Filled, dialect: Dialect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of every route, in the query, in a form and in a JSON object: what its work would be given is the same."""
+    client, who, heard = shared.client, issue(shared.client, "acme", "manage"), heard_by(monkeypatch)
+    query, headers = PLACES[dialect.name](who)
+    for route in dialect.routes:
+        optional = [one.encode_name for one in msgspec.structs.fields(route.takes) if not one.required]
+        for name in optional:
+            given = {key: value for key, value in route.takes_example.items() if key != name}
+            places: list[dict[str, Any]] = [{"params": query | given}, {"params": query | given | {name: ""}}]
+            if route.method != "GET":
+                bodies = [given, given | {name: ""}]
+                places += [{"params": query, where: body} for where in ("data", "json") for body in bodies]
+                places.append({"params": query | {name: ""}, "data": given})
+            for place in places:
+                assert_refused(dialect, client.request(route.method, route.path, headers=headers, **place))
+            assert len(heard) == len(places)
+            assert heard == heard[:1] * len(places), (route.path, name)
+            heard.clear()
+
+
+def heard_by(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """What the works of routes would be given, or why they would not: instead of being called."""
+    heard: list[Any] = []
+
+    def hear(values: Any, into: Any) -> Any:
+        try:
+            heard.append(convert_values(values, into))
+        except BadRequest as error:
+            heard.append(error.detail)
+        raise Unavailable("heard")
+
+    monkeypatch.setattr(serving, "convert_values", hear)
+    return heard
 
 
 # -- Who may know what ------------------------------------------------------------------------------------------------

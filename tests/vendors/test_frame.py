@@ -87,8 +87,14 @@ def test_of_a_parameter_given_twice_the_first_counts_that_is_not_empty() -> None
 
 def test_what_the_body_says_wins_over_the_query_and_cookies_are_read() -> None:
     asked = Asked("POST", "/", {"a": "1", "b": "2"}, {"cookie": "token=abc; other=d"}, {"a": "3"})
-    assert asked.values == {"a": "3", "b": "2"}
+    assert asked.values() == {"a": "3", "b": "2"}
     assert (asked.cookie("token"), asked.cookie("none")) == ("abc", None)
+
+
+def test_an_empty_parameter_says_nothing_where_it_may_be_left_out() -> None:
+    asked = Asked("POST", "/", {"a": "1", "b": "", "c": ""}, {}, {"a": "", "c": "3", "d": ""})
+    assert asked.values(frozenset("abcd")) == {"a": "1", "c": "3"}
+    assert asked.values(frozenset("abc")) == {"a": "1", "c": "3", "d": ""}
 
 
 @pytest.mark.parametrize(

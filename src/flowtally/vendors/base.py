@@ -71,10 +71,11 @@ class Asked(msgspec.Struct, frozen=True):
             raise wrong(f"{name} is given more than once, and not the same.")
         return given[0] if given else ""
 
-    @property
-    def values(self) -> dict[str, Any]:
-        """All parameters; those of the body win."""
-        return {**self.query, **self.form}
+    def values(self, optional: Set[str] = frozenset()) -> dict[str, Any]:
+        """All parameters; those of the body win. Of the optional ones, those that are not empty: whoever sends an empty
+        one has nothing to say."""
+        sent = [(name, value) for place in (self.query, self.form) for name, value in place.items()]
+        return {name: value for name, value in sent if value != "" or name not in optional}
 
     def cookie(self, name: str) -> str | None:
         """Each cookie by itself, as browsers send them: what another one holds must not hide this one. Unauthenticated

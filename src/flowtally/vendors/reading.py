@@ -6,7 +6,7 @@ import io
 import json
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from contextlib import suppress
-from functools import partial
+from functools import cache, partial
 from typing import Any, Final
 
 import msgspec
@@ -111,6 +111,16 @@ def values_of(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
         if found.get(name, "") == "":
             found[name] = value
     return found
+
+
+def given_of(asked: Asked, takes: type[msgspec.Struct]) -> dict[str, Any]:
+    """What it says of the parameters that a route takes, which say what is optional: what may be left out."""
+    return asked.values(_optional(takes))
+
+
+@cache
+def _optional(takes: type[msgspec.Struct]) -> frozenset[str]:
+    return frozenset(one.encode_name for one in msgspec.structs.fields(takes) if not one.required)
 
 
 def _headers(request: AnyRequest, sent: Pairs) -> dict[str, str]:

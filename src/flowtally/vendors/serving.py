@@ -39,7 +39,7 @@ from flowtally.ledger.trail import Actor
 from flowtally.providers.shadowing import AnsweredCall
 from flowtally.vendors.base import METHODS, Asked, Dialect, DialectCall, Route, Secrets, WrongKey
 from flowtally.vendors.metering import SelfMeter
-from flowtally.vendors.reading import read_asked
+from flowtally.vendors.reading import given_of, read_asked
 from flowtally.vendors.throttle import Throttle
 from flowtally.web.auth import require_right
 from flowtally.web.bodies import AnyRequest, has_body, read_body, read_unknown
@@ -225,9 +225,7 @@ class Served:
             self._dialect.check(call)
         if unread is not None:
             raise unread
-        asked = call.asked
-        given = convert_values(asked.values if route.method != "GET" or asked.form else asked.query, route.takes)
-        return route.work(call, given)
+        return route.work(call, convert_values(given_of(call.asked, route.takes), route.takes))
 
     def _fail(self, error: Exception, request: AnyRequest) -> Reply:
         request_id = request.scope.get(REQUEST_ID)
