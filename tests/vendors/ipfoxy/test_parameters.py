@@ -2,26 +2,37 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from flowtally.core.errors import BadRequest
 from flowtally.core.times import HOUR_MS
 from flowtally.vendors.ipfoxy import parameters
+from flowtally.vendors.ipfoxy.parameters import OLDEST_DAYS
 from flowtally.vendors.ipfoxy.rows import UTC_PLUS_8, Unit
 
 NOW = 1_757_000_000_000
-FLOOR_S = NOW // 1000 - 90 * 86_400
+ZONES = [
+    ZoneInfo(name)
+    for name in (
+        "UTC", "Asia/Shanghai", "Asia/Kathmandu", "Pacific/Kiritimati", "Etc/GMT+12", "America/New_York",
+        "Europe/Berlin", "Africa/Casablanca", "Antarctica/Troll", "Australia/Lord_Howe", "America/Santiago",
+    )
+]  # fmt: skip
 USAGE = {"account": "ABCDEFHGJ2000", "start_time": "1756000000", "end_time": "1756086399", "unit": "2"}
 HISTORY = {"start_timestamp": "1756000000", "end_timestamp": "1756086399"}
 CREATION = {"account": "ABCDEFHGJ2000", "password": "0123456789", "flow": "1024", "idempotency_key": "key-of-2025"}
 
 
-def read(into: Any, *given: dict[str, str]) -> Any:
+def read(into: Any, *sent: dict[str, str]) -> Any:
     """As a request's parameters are read."""
-    merged = {name: value for one in given for name, value in one.items()}
+    merged = {name: value for one in sent for name, value in one.items()}
     return msgspec.convert(merged, into, strict=False)
 
 
@@ -65,16 +76,27 @@ def test_a_missing_parameter_is_named(missing: str) -> None:
         read(parameters.UsageAsked, {name: value for name, value in USAGE.items() if name != missing})
 
 
-def test_90_days_are_counted_with_a_few_minutes_of_slack_and_the_end_may_be_still_to_come() -> None:
-    assert usage(start_time=str(FLOOR_S - 299)).start == (FLOOR_S - 299) * 1000
+def test_the_day_of_90_days_ago_is_counted_from_its_first_second_and_the_end_may_be_still_to_come() -> None:
+    floor = NOW // 1000 - 91 * 86_400 - 7_200 - 300
+    assert usage(start_time=str(floor)).start == floor * 1000
     with pytest.raises(BadRequest, match="90 days"):
-        usage(start_time=str(FLOOR_S - 301))
+        usage(start_time=str(floor - 1))
     assert usage(end_time="9999999999").end == 9_999_999_999_999
 
 
-@pytest.mark.parametrize(("given", "unit"), [({"is_hour": "1"}, "hour"), ({"is_hour": "0"}, "day"), ({}, "day")])
-def test_a_history_is_of_days_in_utc_plus_8_unless_hours_are_asked_for(given: dict[str, str], unit: Unit) -> None:
-    asked = read(parameters.HistoryAsked, HISTORY, given)
+@given(st.datetimes(datetime(2020, 1, 1), datetime(2038, 1, 1)), st.sampled_from(ZONES))
+def test_the_midnight_of_90_days_ago_can_be_asked_for_wherever_the_caller_is(now: datetime, zone: ZoneInfo) -> None:
+    """As callers reckon it: today at midnight by their own clock, less 90 days of its calendar."""
+    at = now.replace(tzinfo=zone)
+    midnight = at.replace(hour=0, minute=0, second=0, microsecond=0) - timedelta(OLDEST_DAYS)
+    start = int(midnight.timestamp())
+    asked = read(parameters.UsageAsked, USAGE, {"start_time": str(start), "end_time": str(start)})
+    assert parameters.usage_range(asked, int(at.timestamp() * 1000)).start == start * 1000
+
+
+@pytest.mark.parametrize(("sent", "unit"), [({"is_hour": "1"}, "hour"), ({"is_hour": "0"}, "day"), ({}, "day")])
+def test_a_history_is_of_days_in_utc_plus_8_unless_hours_are_asked_for(sent: dict[str, str], unit: Unit) -> None:
+    asked = read(parameters.HistoryAsked, HISTORY, sent)
     assert parameters.history_range(asked, NOW) == parameters.Range(
         unit, 1_756_000_000_000, 1_756_086_399_999, UTC_PLUS_8
     )

@@ -278,11 +278,11 @@ def test_a_wrong_token_and_a_wrong_key_are_errors_of_their_client(account: Accou
         assert code_of(refused) == code
 
 
-def test_a_range_of_181_days_is_10021_in_their_client(account: Account) -> None:
+def test_a_range_of_182_days_is_10021_in_their_client(account: Account) -> None:
     with account.client() as client:
-        assert client.get_usage_statistics("2025-01-01", "2025-06-29").query_days == 180
+        assert client.get_usage_statistics("2025-01-01", "2025-06-30").query_days == 181
         with refusal() as refused:
-            client.get_usage_statistics("2025-01-01", "2025-06-30")
+            client.get_usage_statistics("2025-01-01", "2025-07-01")
     assert code_of(refused) == 10021
 
 

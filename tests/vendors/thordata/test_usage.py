@@ -94,9 +94,9 @@ def test_names_nobody_has_are_10020(user: Shop, path: str) -> None:
 
 def test_ranges_have_the_same_bounds_by_the_hour(user: Shop) -> None:
     path = "proxy-users/usage-statistics-hour"
-    whole = {"username": "user123", "from_date": "2025-01-01 00", "to_date": "2025-06-29 23"}
-    assert len(user.ok(path, **whole)["data"]) == 180 * 24
-    assert user.get(path, **{**whole, "to_date": "2025-06-30 00"})["code"] == 10021
+    whole = {"username": "user123", "from_date": "2025-01-01 00", "to_date": "2025-06-30 23"}
+    assert len(user.ok(path, **whole)["data"]) == 181 * 24
+    assert user.get(path, **{**whole, "to_date": "2025-07-01 00"})["code"] == 10021
     assert user.get(path, **{**whole, "to_date": "2024-12-31 00"})["code"] == 10000
 
 

@@ -20,6 +20,8 @@ from flowtally.vendors.printing import MB
 
 OLDEST_DAYS: Final = 90
 SLACK_MS: Final = 300_000  # what clocks may differ, and what a call may travel
+# The day that it was 90 days ago may have begun a day before that, and the clock may have been set back since.
+EARLIEST_MS: Final = (OLDEST_DAYS + 1) * DAY_MS + 2 * HOUR_MS + SLACK_MS
 HISTORY_PAGES: Final = 25
 HISTORY_PAGE_SIZE: Final = 35
 HOURS: Final = 1
@@ -156,10 +158,11 @@ def _unit(hours: bool) -> Unit:
 
 
 def _ends(first: str, start: int, last: str, end: int, now: int) -> tuple[int, int]:
-    """Both belong to the range; the last second whole."""
+    """Both belong to the range; the last second whole. Of 90 days ago the whole day can be asked for, wherever the
+    caller's day begins: nothing says that the limit is one of seconds."""
     if start > end:
         raise BadRequest(f"{first} = {start} is after {last} = {end}.", parameter=first)
-    if start * 1000 < now - OLDEST_DAYS * DAY_MS - SLACK_MS:
+    if start * 1000 < now - EARLIEST_MS:
         raise BadRequest(f"{first} = {start} is more than {OLDEST_DAYS} days ago.", parameter=first)
     return start * 1000, end * 1000 + 999
 

@@ -22,7 +22,7 @@ from flowtally.vendors.thordata.wire import MB, CdkStatus, ThordataError
 
 Family = Literal["residential", "unlimited", "mobile"]
 
-MAX_DAYS: Final = 180
+MAX_DAYS: Final = 181  # "180 days" of their pages, as the difference of the dates: nobody is refused for counting so
 MAX_NAMES: Final = 100  # in one question for usage
 MIN_LIMIT_MB: Final = 100
 MAX_LIMIT_MB: Final = (2**53 - 1) // MB
@@ -321,7 +321,7 @@ def family_of(proxy_type: str | int) -> Family:
 
 
 def day_range(from_date: str, to_date: str) -> Range:
-    """Both included: at most 180 days."""
+    """Both included: at most `MAX_DAYS` of them."""
     return _checked(
         Range(_day("from_date", required("from_date", from_date)), _day("to_date", required("to_date", to_date)))
     )

@@ -51,7 +51,8 @@ EXAMPLE_HISTORY: Final = wire.History([wire.HistoryRow("1453.16", "1725231600", 
 )
 def list_usage(call: DialectCall, given: UsageAsked) -> wire.UsageList:
     """Traffic of a sub-account (or of the main account itself) in MB, newest first: every hour or day that overlaps the
-    range, told whole; without those that have none. `count` is of all pages. Not further back than 90 days."""
+    range, told whole; without those that have none. `count` is of all pages. Not further back than the day of
+    90 days ago."""
     asked = usage_range(given, call.now)
     rows = _rows(call, subject_of(call, given.account), asked, (RESIDENTIAL, MOBILE))[::-1]
     return wire.UsageList(

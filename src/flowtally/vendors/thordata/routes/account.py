@@ -67,7 +67,7 @@ def _expiration(call: DialectCall, grants: Sequence[GrantAnswer]) -> str:
     ),
 )
 def read_usage_statistics(call: DialectCall, given: Days) -> Usage:
-    """Lifetime usage, what is left, and each day of a range of at most 180 days, both ends included, all in KB. A day
+    """Lifetime usage, what is left, and each day of a range of at most 181 days, both ends included, all in KB. A day
     without use is a row of 0."""
     asked = given.range()
     series = series_of(asked, load_zone(call.settings.timezone))

@@ -41,7 +41,7 @@ route = declaring(ROUTES)
     ),
 )
 def read_user_usage(call: DialectCall, given: UserDays) -> UserUsage:
-    """Cap, lifetime usage, what is left of the cap (0 where there is none), and each day of at most 180, both ends
+    """Cap, lifetime usage, what is left of the cap (0 where there is none), and each day of at most 181, both ends
     included, all in KB. Of several users: their sum, each counted once."""
     return _answer(call, given.question())
 
