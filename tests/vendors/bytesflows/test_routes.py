@@ -11,8 +11,9 @@ import pytest
 from tests.conftest import Client, Clock, send, token_of
 
 from flowtally.config import load_config
-from flowtally.core.edges import parse_instant
+from flowtally.core.edges import format_instant, parse_instant
 from flowtally.core.errors import ConfigError, Conflict, FlowtallyError, Forbidden, NotFound, TooLarge, Unavailable
+from flowtally.core.times import DAY_MS
 from flowtally.ledger.database import Ledger
 from flowtally.ledger.money import wallet
 from flowtally.usage.memory import MemoryStore
@@ -78,7 +79,7 @@ def test_a_grant_is_printed_with_what_it_has_paid_for(client: Client, token: dic
         expires_at="2026-03-21T20:00:00Z",
     )  # fmt: skip
     assert page(client, token, sourceType="order").records == [
-        wire.Record(id, "ORD-7890", "order", GB, 1005, "2026-03-15 12:00:00", "2026-03-21 20:00:00", 1)
+        wire.Record(id, "ORD-7890", "order", GB, 1005, "2026-03-01 00:00:00", "2026-03-21 20:00:00", 1)
     ]
 
 
@@ -125,6 +126,21 @@ def test_the_latest_grant_comes_first_and_pages_follow_one_another(
     assert [one for found in pages for one in found.records] == whole.records
     assert [(len(one.records), one.total) for one in pages] == [(5, 13), (5, 13), (3, 13), (0, 13)]
     assert len(page(client, token).records) == 10
+
+
+def test_a_grant_was_not_made_after_it_begins(client: Client, token: dict[str, str], clock: Clock) -> None:
+    """Whoever adds up use since `createTime` finds what a back-dated grant has paid for."""
+    now = wire.show_time(clock.at, ZoneInfo("UTC"))
+    grant(client, 1, source="backdated", starts_at="2026-01-02T03:04:05Z")
+    grant(client, 1, source="now")
+    grant(client, 1, source="later", starts_at=format_instant(clock.at + DAY_MS))
+    told = {one.source_type: one.create_time for one in page(client, token).records}
+    assert told == {
+        "later": now,
+        "now": now,
+        "manual": "2026-03-01 00:00:00",
+        "backdated": "2026-01-02 03:04:05",
+    }
 
 
 def test_a_page_has_at_most_100_records_whatever_was_asked(client: Client, token: dict[str, str]) -> None:
@@ -187,7 +203,9 @@ def test_a_cookie_is_looked_at_only_where_it_is_set_and_only_on_the_overview(
     refused(with_cookies.get(ASSET, headers={"Authorization": "", "Cookie": "token=nobody"}), 401)
 
 
-@pytest.mark.parametrize("asked", [{"pageNo": 0}, {"pageNo": "x"}, {"pageSize": -1}, {"pageSize": 1.5}, {"pageNo": ""}])
+@pytest.mark.parametrize(
+    "asked", [{"pageNo": 0}, {"pageNo": "x"}, {"pageSize": -1}, {"pageSize": 1.5}, {"pageNo": " "}]
+)
 def test_a_page_that_is_no_page_is_400_and_named(client: Client, token: dict[str, str], asked: dict[str, Any]) -> None:
     [name] = asked
     assert name in refused(client.get(RECORDS, headers=token, params=asked), 400)

@@ -37,6 +37,12 @@ class Paid(msgspec.Struct, frozen=True):
         """A used up grant is still active; one that has not begun is not yet."""
         return self.burnt.state in ("active", "spent")
 
+    @property
+    def created_at(self) -> int:
+        """As they print it: nothing of theirs pays for use before it was made, so one that is back-dated was made when
+        it begins."""
+        return min(self.grant.created_at, self.grant.starts_at)
+
 
 @route(
     "GET",
@@ -83,7 +89,7 @@ def read_asset(call: DialectCall, given: Nothing) -> wire.Asset:
 def list_records(call: DialectCall, given: RecordsQuery) -> wire.Records:
     """Every grant of the account, the latest first."""
     found = [one for one in paid_grants(call) if given.source_type in ("", one.grant.source)]
-    found.sort(key=lambda one: (one.grant.created_at // 1000, one.grant.id), reverse=True)  # as it is printed
+    found.sort(key=lambda one: (one.created_at // 1000, one.grant.id), reverse=True)  # as it is printed
     page = found[given.page()]
     zone = load_zone(call.settings.timezone)
     return wire.Records([_show(one, zone, call.settings.no_expiry) for one in page], len(found))
@@ -107,7 +113,7 @@ def _show(one: Paid, zone: ZoneInfo, no_expiry: str) -> wire.Record:
         source_type=grant.source,
         traffic=grant.amount,
         traffic_used=one.burnt.spent,
-        create_time=wire.show_time(grant.created_at, zone),
+        create_time=wire.show_time(one.created_at, zone),
         expire_time=no_expiry if grant.expires_at is None else wire.show_time(grant.expires_at, zone),
         status=int(one.is_active),
     )
