@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import msgspec
 import pytest
 from tests.conftest import NOW
 from tests.core.reconciling.planting import START, World, each
@@ -14,6 +17,7 @@ from tests.usage.ways import opened_in_a_way
 
 from flowtally.answers import reconciled
 from flowtally.answers.claim_sheet import claim_csv, claim_text
+from flowtally.answers.kept_reconciliations import read_answer
 from flowtally.answers.moment import latest
 from flowtally.answers.reconciled import show_reconciliation
 from flowtally.answers.reconciliation import ReconciliationQuestion, compare
@@ -192,8 +196,10 @@ def test_names_are_mapped_by_the_rules_of_the_provider_and_products_are_its_own(
         "eve": (["eve"], []),
         "zoe": ([], ["zoe"]),
     }
-    assert (answer.total.only_billed, answer.total.only_measured, answer.match) == (10, -10, "matches")
+    assert (answer.total.only_billed, answer.total.only_measured, answer.match) == (10, -10, "beyond")
+    assert (answer.total.left_over, [span.match for span in answer.spans]) == (20, ["beyond"])
     assert [(one.user, one.sides.difference) for one in answer.disputed] == [("eve", -10), ("zoe", 10)]
+    assert re.search("^left over, too much and too little added up +20 B$", claim_text(answer), re.MULTILINE)
 
 
 def test_the_last_days_may_be_late_and_are_not_disputed(scene: Scene) -> None:
@@ -302,6 +308,20 @@ def test_a_bill_without_claims_has_a_sheet_that_says_so(scene: Scene) -> None:
     assert "As a whole, the bill matches.\n" in page
     assert page.endswith("No user is beyond the tolerance on any day that stands still.\n")
     assert claim_csv(scene.ask()).decode().count("\n") == 1
+
+
+def test_what_was_kept_before_it_was_told_how_much_is_left_over_still_opens(scene: Scene) -> None:
+    for user, used, billed in (("ann", 10, 0), ("zoe", 0, 30)):
+        scene.measure(user, START, used)
+        scene.bill(user, START, billed)
+    scene.tell(START, days(1))
+    answer = scene.ask()
+    kept = msgspec.to_builtins(answer)
+    for one in (kept["total"], *(cell["sides"] for of in ("spans", "users", "disputed") for cell in kept[of])):
+        del one["left_over"]
+    read = read_answer(json.dumps(kept))
+    assert (answer.total.left_over, read.total.left_over) == (40, 20)  # the least that it can have been
+    assert read.users == answer.users
 
 
 def test_each_of_the_shown_differences_is_the_sum_of_its_parts(scene: Scene, world: World) -> None:

@@ -74,6 +74,7 @@ def test_what_stands_out_is_told(shop: Program) -> None:
     }
     spans = [span | {"told": False, "asked_at": None}, span | {"settled": False, "match": "beyond"}]
     changed = {
+        "total": ANSWER["total"] | {"left_over": 9000},
         "oddities": [odd, always],
         "ambiguous": [name],
         "cut": cut,
@@ -87,6 +88,7 @@ def test_what_stands_out_is_told(shop: Program) -> None:
     assert "All days: the same amount on top of each span (-9 kB)." in out
     assert "The billed name x-ann could be ann or x: it was taken for neither." in out
     assert "The vendor cuts its days by +08:00: that leaves 5 B of 30 days, its own calendar 832 B." in out
+    assert "Too much and too little do not cancel out: 9 kB are left over in all." in out
     assert "3,000 days of a user beyond tolerance: --claim lists them." in out
     assert "not told by the vendor" in out
     assert "beyond tolerance, may still move" in out

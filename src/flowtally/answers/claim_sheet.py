@@ -101,6 +101,8 @@ def _sum(sides: Sides, write: Write) -> Iterator[str]:
     for what, amount in rows:
         yield f"{what:<50} {write(amount):>{width}}"
     yield f"{'rounding can be at most, either way':<50} {write(sides.rounding_bound):>{width}}"
+    if sides.left_over != abs(sides.only_billed + sides.only_measured + sides.unexplained):
+        yield f"{'left over, too much and too little added up':<50} {write(sides.left_over):>{width}}"
 
 
 def _how(answer: ReconciliationAnswer, write: Write) -> Iterator[str]:

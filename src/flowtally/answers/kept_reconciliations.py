@@ -58,7 +58,7 @@ def compare_with_kept(
 ) -> KeptReconciliationDetail:
     """What was kept, the same question now, and what moved between. NotFound."""
     was = kept.read_reconciliation(tx, connected.read_provider(tx, provider, account), kept_id)
-    then = msgspec.json.decode(was.answer, type=ReconciliationAnswer)
+    then = read_answer(was.answer)
     question = ReconciliationQuestion(account, then.provider, then.start, then.end, then.corrected_since, then.quantity)
     again = answer_question(tx, usage, question, now)
     return KeptReconciliationDetail(
@@ -71,6 +71,14 @@ def compare_with_kept(
         kept=then,
         now=again,
     )
+
+
+def read_answer(kept: str) -> ReconciliationAnswer:
+    """What was kept. Where it does not say how much was left over, the least that it can have been is taken."""
+    told = msgspec.json.decode(kept)
+    for sides in (told["total"], *(one["sides"] for of in ("spans", "users", "disputed") for one in told[of])):
+        sides.setdefault("left_over", abs(sides["only_billed"] + sides["only_measured"] + sides["unexplained"]))
+    return msgspec.convert(told, ReconciliationAnswer)
 
 
 def _figures(answer: ReconciliationAnswer) -> object:

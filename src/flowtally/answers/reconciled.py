@@ -94,6 +94,7 @@ def show_sides(sides: Explained) -> Sides:
         only_measured=sides.only_measured,
         unexplained=sides.unexplained,
         rounding_bound=sides.rounding_bound,
+        left_over=sides.left_over,
     )
 
 
@@ -105,8 +106,8 @@ def _disputed(one: Compared) -> tuple[list[DisputedCell], int]:
             continue
         for place, line in enumerate(one.found.lines):
             cell = line.cells[number]
-            if (cell[7] or cell[8] or cell[9]) and is_beyond(line.cell(number), one.rules.tolerances):
-                found.append((-abs(cell[7] + cell[8] + cell[9]), number, place))
+            if cell[11] and is_beyond(line.cell(number), one.rules.tolerances):
+                found.append((-cell[11], number, place))
     largest = sorted(sorted(found)[:MAX_DISPUTED], key=lambda each: each[1:])
     return [_cell(one, number, place) for _, number, place in largest], len(found)
 

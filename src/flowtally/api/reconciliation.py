@@ -69,6 +69,7 @@ SIDES = Sides(
     only_measured=0,
     unexplained=0,
     rounding_bound=1024,
+    left_over=0,
 )
 EXAMPLE = ReconciliationAnswer(
     account="acme",
@@ -173,8 +174,9 @@ def read_reconciliation(call: Call, account: str, query: ReconciliationQuery) ->
     is unexplained. Days are those of the vendor; a day it was not asked about counts on neither side. Calendar and
     overhead are estimated from a week of days at the least, and taken only where they fit far better than nothing.
 
-    `match` says whether what is unexplained, and what only one side knows, is within the tolerances of the provider's
-    rules. A day that may still move is judged, and not disputed.
+    `match` says whether what is left over (what is unexplained, and what only one side knows) is within the tolerances
+    of the provider's rules. Too much and too little do not cancel out: their sizes are added up. A day that may still
+    move is judged, and not disputed.
 
     It is of now: which days were told, and the rules, are not kept as they were."""
     form = choose(call.accept, tuple(FORMS.values())) if query.format is None else FORMS[query.format]

@@ -15,8 +15,8 @@ from flowtally.core.words import Unit
 
 
 class Sides(msgspec.Struct, frozen=True):
-    """Both sides and what explains their difference, in bytes or requests. The difference is the sum of all that
-    follows it but the bound, exactly.
+    """Both sides and what explains their difference, in bytes or requests. The difference is the sum of `cut` to
+    `unexplained`, exactly.
 
     measured: What was counted here.
     billed: What the vendor tells.
@@ -30,6 +30,8 @@ class Sides(msgspec.Struct, frozen=True):
     only_measured: Of users that the vendor does not know; below zero.
     unexplained: What is left.
     rounding_bound: How much rounding can be at most, either way.
+    left_over: What tolerances are for: what is unexplained or known to one side only, of each user in each span. Sizes
+        are added up, so that too much and too little do not cancel out.
     """
 
     measured: int
@@ -44,6 +46,7 @@ class Sides(msgspec.Struct, frozen=True):
     only_measured: int
     unexplained: int
     rounding_bound: int
+    left_over: int
 
 
 class SpanReconciled(msgspec.Struct, frozen=True):
@@ -52,7 +55,7 @@ class SpanReconciled(msgspec.Struct, frozen=True):
     told: Whether the vendor has told it. If not, nothing of it counts on either side.
     settled: Whether the vendor's figure stands still.
     asked_at: When the vendor was asked for it last; null: it was not.
-    match: What is unexplained, and what only one side knows, is nothing (`matches`), within tolerance, or beyond it.
+    match: What is left over is nothing (`matches`), within tolerance, or beyond it.
     sides: Both sides of the span.
     """
 
@@ -213,7 +216,7 @@ class ReconciliationAnswer(msgspec.Struct, frozen=True):
     accounts: Only the use of these accounts was measured against it; empty: that of `account`.
     products: Only these products were measured against it; empty: all.
     corrected_since: The instant from which corrections count as such; null: none do.
-    match: As of a span, by the tolerances for the whole range.
+    match: As of a span, by the tolerances for the whole range: never `matches` while anything is left over.
     total: The whole range.
     spans: One for each span of the vendor, in order of time.
     users: One for each user, in order of their names.

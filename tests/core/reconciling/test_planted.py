@@ -30,9 +30,9 @@ def assert_adds_up(found: Reconciled) -> None:
         assert parts(sides) == sides.difference
     for number, span in enumerate(found.spans):
         cells = [line.cell(number) for line in found.lines]
-        for part in ("measured", "billed", "rounding_bound", *PARTS):
+        for part in ("measured", "billed", "rounding_bound", "left_over", *PARTS):
             assert sum(getattr(cell, part) for cell in cells) == getattr(span.sides, part)
-    for part in ("measured", "billed", *PARTS):
+    for part in ("measured", "billed", "left_over", *PARTS):
         whole = getattr(found.sides, part)
         assert sum(getattr(span.sides, part) for span in found.spans) == whole
         assert sum(getattr(line.sides, part) for line in found.lines) == whole
@@ -263,6 +263,19 @@ def test_whatever_the_figures_are_the_parts_add_up(facts: BothSides) -> None:
     found = reconcile(facts, match_names(facts.measured, facts.billed, NameMapping()), Tolerances())
     assert_adds_up(found)
     assert all(span.sides == Explained() for span in found.spans if not span.told)
+    disputed = {
+        (place, span)
+        for place, line in enumerate(found.lines)
+        for span in range(facts.spans)
+        if any(getattr(line.cell(span), part) for part in ("only_billed", "only_measured", "unexplained"))
+    }
+    assert (found.match == "matches") == (not disputed)
+    assert [line.match == "matches" for line in found.lines] == [
+        all((place, span) not in disputed for span in range(facts.spans)) for place in range(len(found.lines))
+    ]
+    assert [span.match == "matches" for span in found.spans] == [
+        all((place, span) not in disputed for place in range(len(found.lines))) for span in range(facts.spans)
+    ]
     assert abs(found.sides.rounding) <= found.sides.rounding_bound
 
 

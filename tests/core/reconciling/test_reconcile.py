@@ -86,6 +86,7 @@ def test_a_bill_with_overhead_on_top_in_steps_of_ten_and_a_day_that_was_lost() -
         only_measured=-70,
         unexplained=-2300,
         rounding_bound=160,
+        left_over=3170,
     )
     assert found.sides.difference == -110  # which looks like nothing, and is not
     beyond = [span for span, compared in enumerate(found.spans) if compared.match == "beyond"]
@@ -94,6 +95,32 @@ def test_a_bill_with_overhead_on_top_in_steps_of_ten_and_a_day_that_was_lost() -
     assert [line.match for line in found.lines] == ["matches", "beyond", "within_tolerance", "within_tolerance"]
     assert found.match == "beyond"
     assert [(one.kind, one.span, one.line) for one in found.oddities] == [("lost", 4, 1)]
+
+
+def test_what_is_too_much_and_what_is_too_little_do_not_cancel_out() -> None:
+    """Two users under exchanged names, and one who is billed a day late: every sum is right, and none matches."""
+    allowed = Tolerances(span_amount=1999, span_per_mille=10, whole_amount=1999, whole_per_mille=10)
+    strangers = check(
+        """
+        ann  measured      1000
+        zoe  billed        1000
+        ann  only_measured  -1000
+        zoe  only_billed    1000
+        """,
+        tolerances=allowed,
+    )
+    assert (strangers.sides.difference, strangers.sides.left_over, strangers.match) == (0, 2000, "beyond")
+    assert strangers.spans[0].match == "beyond"
+    day_after = check(
+        """
+        ann  measured     1000  1000
+        ann  billed          1  1999
+        ann  unexplained  -999   999
+        """,
+        tolerances=allowed,
+    )
+    assert (day_after.sides.net, day_after.sides.left_over, day_after.match) == (0, 1998, "within_tolerance")
+    assert [line.match for line in day_after.lines] == ["within_tolerance"]
 
 
 def test_corrections_come_before_late_data_and_rounding_takes_what_it_can_be() -> None:
@@ -149,7 +176,9 @@ def test_nobodys_rest_of_rounded_figures_is_rounding() -> None:
         step=10,
     )
     found = reconcile(facts, match_names(facts.measured, facts.billed, NameMapping()), Tolerances())
-    assert found.sides == Explained(measured=2008, billed=2045, rounding=22, only_billed=15, rounding_bound=50)
+    assert found.sides == Explained(
+        measured=2008, billed=2045, rounding=22, only_billed=15, rounding_bound=50, left_over=15
+    )
 
 
 def test_the_rest_is_as_inexact_as_all_that_it_is_the_rest_of_also_where_we_measured_use_of_nobody() -> None:

@@ -54,7 +54,7 @@ class BothSides(msgspec.Struct, frozen=True):
 
 
 class Tolerances(msgspec.Struct, frozen=True):
-    """How much may be left unexplained: the larger of an amount and of so many thousandths of the larger side.
+    """How much may be left over: the larger of an amount and of so many thousandths of the larger side.
 
     span_amount: Of a span, and of a user in a span, in bytes or requests.
     span_per_mille: The same in thousandths.

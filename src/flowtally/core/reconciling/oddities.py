@@ -51,7 +51,7 @@ def _of_line(line: int, cells: Sequence[Cell], odd: set[int | None]) -> Iterator
 
 
 def _kind(cell: Cell) -> OddityKind | None:
-    measured, billed, cut, overhead, *_, unexplained, bound = cell
+    measured, billed, cut, overhead, *_, unexplained, bound, _ = cell
     expected = measured + cut + overhead
     if expected <= bound:
         return None

@@ -8,6 +8,9 @@ A line that only one side knows is its own explanation. From the others goes fir
 its evidence allows: rows corrected, late data, and rounding; each explains at most what it amounts to, and only in its
 own direction. What rounding alone can be needs nothing else. What is left then is overhead, too, where all of it lies
 within the spread of the share; else it is unexplained.
+
+What is left over is what nothing explains, and what only one side knows of. Of it the sizes are added up: what is too
+much in one cell and too little in another is wrong twice, and never right by chance.
 """
 
 from __future__ import annotations
@@ -23,7 +26,11 @@ PARTS: Final = ("cut", "overhead", "corrected", "late", "rounding", "only_billed
 
 
 class Explained(msgspec.Struct, frozen=True):
-    """Both sides and the parts of their difference; `rounding_bound`: what rounding can be at most, either way."""
+    """Both sides and the parts of their difference.
+
+    rounding_bound: What rounding can be at most, either way.
+    left_over: What tolerances are for: of each cell the size of what nothing explains or only one side knows, added up.
+    """
 
     measured: int = 0
     billed: int = 0
@@ -36,19 +43,20 @@ class Explained(msgspec.Struct, frozen=True):
     only_measured: int = 0
     unexplained: int = 0
     rounding_bound: int = 0
+    left_over: int = 0
 
     @property
     def difference(self) -> int:
         return self.billed - self.measured
 
     @property
-    def disputed(self) -> int:
-        """What tolerances are for: what nothing explains, and what only one side knows of."""
+    def net(self) -> int:
+        """What is left over, with its sign: what is too much less what is too little."""
         return self.unexplained + self.only_billed + self.only_measured
 
 
-Cell = tuple[int, int, int, int, int, int, int, int, int, int, int]  # the fields of Explained, in their order
-NOTHING: Final[Cell] = (0,) * 11
+Cell = tuple[int, int, int, int, int, int, int, int, int, int, int, int]  # the fields of Explained, in their order
+NOTHING: Final[Cell] = (0,) * 12
 
 
 _LAST_BYTES: Final = 2  # a share of whole bytes is cut to whole bytes, by the vendor and by us
@@ -85,7 +93,7 @@ def explain_line(facts: LineFacts, bound: int, overhead: Overhead, told: Sequenc
         on_top = share(as_cut, middle) if middle else 0
         rest = said - as_cut - on_top
         if -bound <= rest <= bound:
-            cells.append((used, said, as_cut - used, on_top, 0, 0, rest, 0, 0, 0, bound))
+            cells.append((used, said, as_cut - used, on_top, 0, 0, rest, 0, 0, 0, bound, 0))
             continue
         corrected = _within(rest, corrected_low, corrected_high)
         late = _within(rest - corrected, late_low, late_high)
@@ -94,7 +102,7 @@ def explain_line(facts: LineFacts, bound: int, overhead: Overhead, told: Sequenc
         rest -= rounding
         if middle and abs(rest) <= share(abs(as_cut), spread) + _LAST_BYTES:
             on_top, rest = on_top + rest, 0
-        cells.append((used, said, as_cut - used, on_top, corrected, late, rounding, 0, 0, rest, bound))
+        cells.append((used, said, as_cut - used, on_top, corrected, late, rounding, 0, 0, rest, bound, abs(rest)))
     return cells
 
 
@@ -106,7 +114,7 @@ def _within(rest: int, low: int, high: int) -> int:
 def explain_measured(measured: Sequence[int], told: Sequence[bool]) -> list[Cell]:
     """The cells of a line that the vendor does not know."""
     both = zip(measured, told, strict=True)
-    return [(used, 0, 0, 0, 0, 0, 0, 0, -used, 0, 0) if known else NOTHING for used, known in both]
+    return [(used, 0, 0, 0, 0, 0, 0, 0, -used, 0, 0, abs(used)) if known else NOTHING for used, known in both]
 
 
 def explain_billed(billed: Sequence[int], told: Sequence[bool], bound: int) -> list[Cell]:
@@ -115,7 +123,8 @@ def explain_billed(billed: Sequence[int], told: Sequence[bool], bound: int) -> l
     cells: list[Cell] = []
     for said, known in zip(billed, told, strict=True):
         rounding = min(max(said, -bound), bound)
-        cells.append((0, said, 0, 0, 0, 0, rounding, said - rounding, 0, 0, bound) if known else NOTHING)
+        rest = said - rounding
+        cells.append((0, said, 0, 0, 0, 0, rounding, rest, 0, 0, bound, abs(rest)) if known else NOTHING)
     return cells
 
 
@@ -130,6 +139,7 @@ def explained(cell: Cell) -> Explained:
 
 
 def _conserved(one: Explained) -> Explained:
-    parts = one.cut + one.overhead + one.corrected + one.late + one.rounding + one.disputed
+    parts = one.cut + one.overhead + one.corrected + one.late + one.rounding + one.net
     assert one.difference == parts, one
+    assert abs(one.net) <= one.left_over, one
     return one

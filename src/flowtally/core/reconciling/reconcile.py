@@ -222,10 +222,10 @@ def _line(line: UserLine, cells: list[Cell], whole: tuple[int, int]) -> LineComp
 
 
 def _match(sides: Explained, amount: int, per_mille: int) -> Match:
-    if sides.disputed == 0:
+    if sides.left_over == 0:
         return "matches"
     allowed = max(amount, max(abs(sides.measured), abs(sides.billed)) * per_mille // 1000)
-    return "within_tolerance" if abs(sides.disputed) <= allowed else "beyond"
+    return "within_tolerance" if sides.left_over <= allowed else "beyond"
 
 
 def is_beyond(cell: Explained, tolerances: Tolerances) -> bool:
