@@ -29,6 +29,7 @@ from flowtally.core.reconciling.names import NameRule
 from flowtally.core.reconciling.rules import NamePair, ReconciliationRules, write_rules
 from flowtally.core.reported import Grain
 from flowtally.core.times import DAY_MS, HOUR_MS
+from flowtally.core.words import Unit
 from flowtally.ledger.database import Ledger
 from flowtally.ledger.people import accounts, users
 from flowtally.ledger.providers import connected, stretches
@@ -89,9 +90,11 @@ class Scene:
         with self.ledger.begin() as tx:
             connected.change_provider(tx, "thor", now=2, rules=write_rules(ReconciliationRules(**rules)))
 
-    def ask(self, provider: str = "thor", account: str = "acme", **question: Any) -> ReconciliationAnswer:
+    def ask(
+        self, provider: str = "thor", account: str = "acme", quantity: Unit = "bytes", **question: Any
+    ) -> ReconciliationAnswer:
         self.questions.clear()
-        asked = ReconciliationQuestion(account, provider, **question)
+        asked = ReconciliationQuestion(account, provider, quantity, **question)
         with self.ledger.read() as tx:
             return show_reconciliation(compare(tx, self.usage, asked, latest(self.usage, NOW)))
 
@@ -246,12 +249,15 @@ def test_a_vendor_that_tells_no_days_is_compared_from_look_to_look(scene: Scene)
     assert [one.billed_users for one in answer.users] == [[""]]
 
 
-def test_what_a_vendor_counts_in_requests_is_compared_in_requests(scene: Scene) -> None:
+def test_requests_are_compared_with_requests_and_bytes_with_bytes_whatever_was_told(scene: Scene) -> None:
     scene.measure("ann", START, 5000, requests=7)
+    scene.measure("ann", days(1), 0, requests=5)
     scene.bill("ann", START, 0, requests=8)
-    scene.tell(START, days(1))
-    answer = scene.ask()
-    assert (answer.quantity, answer.total.measured, answer.total.billed) == ("requests", 7, 8)
+    scene.tell(START, days(2))
+    answer = scene.ask(quantity="requests")
+    assert (answer.quantity, answer.total.measured, answer.total.billed) == ("requests", 12, 8)
+    nothing = scene.ask(quantity="requests", start="2026-03-02")
+    assert (nothing.total.measured, nothing.total.billed, nothing.match) == (5, 0, "beyond")
     assert scene.ask(quantity="bytes").total.measured == 5000
 
 

@@ -45,6 +45,22 @@ def test_both_sides_are_compared_by_the_days_of_the_vendor(client: Client, thor:
     assert told["known_at"] == "2026-03-15T12:00:00Z"
 
 
+def test_a_vendor_that_counts_requests_and_told_of_none_is_compared_in_requests(
+    client: Client, acme: str, app_ledger: Ledger, usage: MemoryStore
+) -> None:
+    """Requests that need no bytes, all of them lost by the vendor: by what it told alone they would look like bytes."""
+    with app_ledger.begin() as tx:
+        provider = connected.add_provider(tx, acme, "pages", "whitepages", secrets={}, settings={}, since=0, now=NOW)
+        stretches.put_stretch(tx, provider, Stretch(TENTH, TENTH + DAY_MS, "day", "Europe/Berlin", 1, NOW))
+    usage.rows = [{**usage.rows[0], "time": TENTH, "bytes_up": 0, "bytes_down": 0, "requests": 5}]
+    told = client.get(PATH, params={"provider": "pages"}).json()
+    assert (told["quantity"], told["total"]["measured"], told["total"]["billed"]) == ("requests", 5, 0)
+    assert told["match"] == "beyond"
+    kept = client.post("/v1/accounts/acme/providers/pages/reconciliations", json={}).json()
+    assert client.get(f"/v1/accounts/acme/providers/pages/reconciliations/{kept['id']}").json()["kept"] == told
+    assert client.get(PATH, params={"provider": "pages", "quantity": "bytes"}).json()["match"] == "matches"
+
+
 def test_the_rules_of_a_provider_decide(client: Client, thor: str) -> None:
     usual = client.get(RULES).json()
     assert (usual["names"], usual["tolerances"]["span_per_mille"]) == ([], 10)

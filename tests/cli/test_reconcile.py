@@ -40,6 +40,8 @@ def test_days_and_users_are_shown_in_one_unit_with_what_explains_them(shop: Prog
         "2026-04",
         "--corrected-since",
         "2026-04-03T00:00:00Z",
+        "--quantity",
+        "bytes",
     )
     [_, asked] = shop.fake.asked
     assert asked.query == {
@@ -47,6 +49,7 @@ def test_days_and_users_are_shown_in_one_unit_with_what_explains_them(shop: Prog
         "from": ["2026-03-01"],
         "to": ["2026-04-01"],
         "corrected_since": ["2026-04-03T00:00:00Z"],
+        "quantity": ["bytes"],
     }
     lines = ran.out.splitlines()
     assert lines[:2] == ["acme at thordata, 2026-03-01 to 2026-03-02, days of UTC", "As a whole: matches"]

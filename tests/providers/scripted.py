@@ -36,6 +36,7 @@ class Vendor:
             every_s=1800,
             settle_days=settle_days,
             keeps_days=keeps_days,
+            quantity="bytes",
             check=self._check,
             pull=self._pull,
         )

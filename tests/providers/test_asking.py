@@ -317,7 +317,7 @@ def test_clear_text_is_only_spoken_where_it_is_allowed() -> None:
 
 
 def puller(check: Any = None, pull: Any = None) -> Puller:
-    return Puller("v", "V", "https://v.example", (), (), ONCE, 0, 0, None, check, pull)
+    return Puller("v", "V", "https://v.example", (), (), ONCE, 0, 0, None, "bytes", check, pull)
 
 
 SPELLED = [KEY, quote_plus(KEY), "key+with\\/odd=chars&more", "key+with/odd=chars&amp;more"]

@@ -21,6 +21,7 @@ from tests.vendors.pulling import AskScript, Told, until_it_fails
 from tests.vendors.thordata import test_pull as thordata
 from tests.vendors.whitepages import test_pull as whitepages
 
+from flowtally.core.reported import UseSaid
 from flowtally.providers.puller import ChangedShape, Denied, Failed, Limited, Puller
 from flowtally.vendors import PULLERS
 
@@ -77,6 +78,13 @@ class Spoilt(AskScript):
         place = found[self._place % len(found)]
         self.where = place[-1] if place else ""
         return msgspec.structs.replace(answer, body=msgspec.json.encode(put(whole, place, self._junk)))
+
+
+@pytest.mark.parametrize("vendor", PULLED)
+def test_a_vendor_tells_its_use_in_what_its_puller_says(vendor: str) -> None:
+    puller, script, to_pull = PULLED[vendor]
+    said = [one for one in puller.pull(script(), to_pull(grain="day")) if isinstance(one, UseSaid)]
+    assert {one.quantity for one in said} == {puller.quantity}
 
 
 @pytest.mark.parametrize("vendor", PULLED)

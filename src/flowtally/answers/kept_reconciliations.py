@@ -59,7 +59,7 @@ def compare_with_kept(
     """What was kept, the same question now, and what moved between. NotFound."""
     was = kept.read_reconciliation(tx, connected.read_provider(tx, provider, account), kept_id)
     then = read_answer(was.answer)
-    question = ReconciliationQuestion(account, then.provider, then.start, then.end, then.corrected_since, then.quantity)
+    question = ReconciliationQuestion(account, then.provider, then.quantity, then.start, then.end, then.corrected_since)
     again = answer_question(tx, usage, question, now)
     return KeptReconciliationDetail(
         id=was.id,

@@ -46,15 +46,15 @@ class ReconciliationUsage(Sums, Commits, Protocol):
 
 
 class ReconciliationQuestion(msgspec.Struct, frozen=True):
-    """What is asked about one provider. `start`, `end`: dates of the vendor's calendar or
+    """What is asked about one provider. `quantity`: what is compared. `start`, `end`: dates of the vendor's calendar or
     RFC 3339. `corrected_since`: RFC 3339."""
 
     account: str
     provider: str
+    quantity: Unit
     start: str | None = None
     end: str | None = None
     corrected_since: str | None = None
-    quantity: Unit | None = None
 
 
 class Compared(msgspec.Struct, frozen=True):
@@ -100,7 +100,7 @@ def compare(tx: Tx, usage: ReconciliationUsage, question: ReconciliationQuestion
     sides = _with_evidence(asking, told, sides, ids, own, since)
     found = reconcile(sides, names, rules.tolerances, cut, as_cut)
     return Compared(
-        *(provider, rules, told.calendar, told.grain, asking.quantity, sides, names, told.asked_at, since),
+        *(provider, rules, told.calendar, told.grain, question.quantity, sides, names, told.asked_at, since),
         *(found, moment),
     )
 
@@ -239,7 +239,7 @@ class _Asking:
         series: str,
         rules: ReconciliationRules,
         block: int,
-        quantity: Unit | None,
+        quantity: Unit,
     ) -> None:
         self._usage = usage
         self._measured = Where(
@@ -250,8 +250,7 @@ class _Asking:
             until_block=block,
         )
         self._billed = Where(series, account, until_block=block)
-        self._asked = quantity
-        self.quantity: Unit = quantity or "bytes"
+        self._quantity = quantity
 
     def block_at(self, at: int) -> int:
         """The last block that had come by then."""
@@ -267,11 +266,9 @@ class _Asking:
     def billed(
         self, edges: Sequence[int], after: int | None = None, *, changes_only: bool = False
     ) -> tuple[dict[str, list[int]], int]:
-        """By the vendor's names, and of how many products. What it tells in requests alone is compared in requests."""
+        """By the vendor's names, and of how many products."""
         where = msgspec.structs.replace(self._billed, after_block=after, changes_only=changes_only)
         sums = self._usage.sums(edges, where, ("user", "product"))
-        if self._asked is None and after is None and sums and not any(one.bytes_down or one.bytes_up for one in sums):
-            self.quantity = "requests"
         return self._table(sums, len(edges) - 1), len({one.by[1] for one in sums})
 
     def in_total(self, edges: Sequence[int], ids: tuple[str, ...] | None) -> list[int]:
@@ -288,7 +285,7 @@ class _Asking:
         return dict(found)
 
     def _amount(self, one: Sum) -> int:
-        return one.requests if self.quantity == "requests" else one.bytes_up + one.bytes_down
+        return one.requests if self._quantity == "requests" else one.bytes_up + one.bytes_down
 
 
 class _Ids:

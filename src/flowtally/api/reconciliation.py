@@ -32,6 +32,7 @@ from flowtally.core.words import Unit
 from flowtally.ledger.pages import ListPage
 from flowtally.ledger.people.accounts import read_account
 from flowtally.ledger.providers import connected, kept
+from flowtally.ledger.providers.connected import Provider
 from flowtally.protocol import (
     CutTold,
     KeptReconciliationAnswer,
@@ -145,7 +146,7 @@ class ReconciliationQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=Tru
     ] = None
     quantity: Annotated[
         Unit | None,
-        Meta(description="What is compared. Default: bytes, or requests where the vendor tells of nothing else."),
+        Meta(description="What is compared. Default: what the vendor tells its use in, `bytes` or `requests`."),
     ] = None
     format: Annotated[
         ClaimForm | None,
@@ -180,10 +181,8 @@ def read_reconciliation(call: Call, account: str, query: ReconciliationQuery) ->
 
     It is of now: which days were told, and the rules, are not kept as they were."""
     form = choose(call.accept, tuple(FORMS.values())) if query.format is None else FORMS[query.format]
-    question = ReconciliationQuestion(
-        account, query.provider, query.start, query.end, query.corrected_since, query.quantity
-    )
-    _check_sees(call, account, query.provider)
+    whose = _check_sees(call, account, query.provider)
+    question = _question(call, whose, query.quantity, query.start, query.end, query.corrected_since)
     answer = answer_question(call.tx, call.usage, question, call.now)
     if form == JSON:
         return answer
@@ -192,16 +191,32 @@ def read_reconciliation(call: Call, account: str, query: ReconciliationQuery) ->
 
 
 def plan_kept(call: Call, account: str, provider: str, body: ReconciliationRequest) -> ReconciliationAnswer:
-    _check_sees(call, account, provider)
-    question = ReconciliationQuestion(account, provider, body.start, body.end, body.corrected_since, body.quantity)
+    whose = _check_sees(call, account, provider)
+    question = _question(call, whose, body.quantity, body.start, body.end, body.corrected_since)
     return answer_question(call.tx, call.usage, question, call.now)
 
 
-def _check_sees(call: Call, account: str, provider: str) -> None:
+def _check_sees(call: Call, account: str, provider: str) -> Provider:
     """Forbidden where other accounts' use is compared, for credentials of one. UnknownAccount, NotFound."""
     read_account(call.tx, account)
-    rules = read_rules(connected.read_provider(call.tx, provider, account).rules)
-    _check_accounts(call, account, rules.accounts)
+    found = connected.read_provider(call.tx, provider, account)
+    _check_accounts(call, account, read_rules(found.rules).accounts)
+    return found
+
+
+def _question(
+    call: Call,
+    provider: Provider,
+    quantity: Unit | None,
+    start: str | None,
+    end: str | None,
+    corrected_since: str | None,
+) -> ReconciliationQuestion:
+    """In what the vendor tells its use in, unless something else is asked: a vendor that tells of none has told it in
+    something, too."""
+    puller = call.services.providers.pullers.get(provider.vendor)
+    told_in: Unit = "bytes" if puller is None else puller.quantity  # none: of a vendor that this version knows no more
+    return ReconciliationQuestion(provider.account, provider.name, quantity or told_in, start, end, corrected_since)
 
 
 def _check_accounts(call: Call, account: str, named: Sequence[str]) -> None:

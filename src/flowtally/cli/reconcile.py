@@ -18,6 +18,7 @@ from flowtally.cli.show.quantities import Write
 from flowtally.cli.usage import short
 from flowtally.client import ReconciliationAsked
 from flowtally.core.units import counted, exact_bytes, human_count, same_unit
+from flowtally.core.words import Unit
 from flowtally.protocol import (
     KeptReconciliationAnswer,
     KeptReconciliationDetail,
@@ -70,6 +71,10 @@ def reconcile(
             help="What either side changed after this instant counts as corrected: that of the bill.",
         ),
     ] = None,
+    quantity: Annotated[
+        Unit | None,
+        typer.Option("--quantity", help="What is compared. Default: what the vendor tells its use in."),
+    ] = None,
     claim: Annotated[bool, typer.Option("--claim", help="Print the claim sheet, to show to the vendor.")] = False,
     csv: Annotated[bool, typer.Option("--csv", help="Print the claim sheet as CSV.")] = False,
     show_rules: Annotated[
@@ -109,8 +114,9 @@ def reconcile(
         dates = Dates(client, account)
         start, end = dates.range(start, end)
         question = ReconciliationAsked(start=start, end=end, corrected_since=dates.instant(corrected_since))
+        question["quantity"] = quantity
         if keep:
-            asked = ReconciliationRequest(start, end, question["corrected_since"])
+            asked = ReconciliationRequest(start, end, question["corrected_since"], quantity)
             made = client.keep_reconciliation(account, name, asked)
             if json:
                 document(made)

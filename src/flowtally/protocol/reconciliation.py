@@ -263,7 +263,7 @@ class ReconciliationRequest(msgspec.Struct, forbid_unknown_fields=True):
     from: The first instant: a date of the vendor's calendar or RFC 3339. Null: 30 days before the end.
     to: The end, which no longer belongs to it. Null: the end of what the vendor told.
     corrected_since: What either side changed after this instant counts as corrected; null: nothing does.
-    quantity: What is compared; null: bytes, or requests where the vendor tells of nothing else.
+    quantity: What is compared; null: what the vendor tells its use in, bytes or requests.
     """
 
     start: DateOrInstant | None = msgspec.field(name="from", default=None)

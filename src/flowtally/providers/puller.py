@@ -18,7 +18,7 @@ from typing import Any, ClassVar, Final, Protocol
 import msgspec
 
 from flowtally.core.reported import Statement
-from flowtally.core.words import PullOutcome
+from flowtally.core.words import PullOutcome, Unit
 
 MAX_SAMPLE: Final = 500  # characters of an answer that an error shows
 MAX_ANSWER: Final = 4 * 1024 * 1024  # bytes of one; as values it may take 20 times as much memory
@@ -176,6 +176,7 @@ class Puller(msgspec.Struct, frozen=True):
     """How one vendor is asked.
 
     vendor, title: Its name here and to people; base_url: where it lives.
+    quantity: What it tells its use in, also where it tells of none.
     secrets: What is sealed and never shown; settings: what is shown.
     pace: Of all calls with one provider's secrets.
     every_s: How often a pull is worth it, at most.
@@ -192,6 +193,7 @@ class Puller(msgspec.Struct, frozen=True):
     every_s: int
     settle_days: int
     keeps_days: int | None
+    quantity: Unit
     check: Callable[[AskVendor, ToPull], Sight]
     pull: Callable[[AskVendor, ToPull], Iterator[Statement]]
 

@@ -237,6 +237,7 @@ PULLER: Final = Puller(
     every_s=900,
     settle_days=0,
     keeps_days=None,
+    quantity="bytes",
     check=check,
     pull=pull,
 )

@@ -182,6 +182,7 @@ PULLER: Final = Puller(
     every_s=3600,
     settle_days=2,
     keeps_days=KEEPS_DAYS,
+    quantity="bytes",
     check=check,
     pull=pull,
 )

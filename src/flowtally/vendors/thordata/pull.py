@@ -215,6 +215,7 @@ PULLER: Final = Puller(
     every_s=3600,
     settle_days=3,
     keeps_days=None,
+    quantity="bytes",
     check=check,
     pull=pull,
 )

@@ -152,6 +152,7 @@ PULLER: Final = Puller(
     every_s=1800,  # its data do not change sooner
     settle_days=2,
     keeps_days=None,
+    quantity="requests",
     check=check,
     pull=pull,
 )
