@@ -15,9 +15,10 @@ from tests.providers import stub as stubs
 from tests.providers.stub import Reply, Stub, ok, say
 from tests.providers.waits import ONCE, PACE, SHORT, Waits, client_of
 
-from flowtally.core.reported import BalancesSaid
-from flowtally.providers.asking import MAX_PATIENCE_S, MAX_SHOWN, SECRET, Bounds, VendorClient, check_base_url
+from flowtally.core.reported import BalancesSaid, UseSaid
+from flowtally.providers.asking import MAX_PATIENCE_S, MAX_SHOWN, Bounds, VendorClient, check_base_url
 from flowtally.providers.connecting import ServerStops
+from flowtally.providers.hiding import SECRET
 from flowtally.providers.puller import (
     MAX_SAMPLE,
     ChangedShape,
@@ -377,6 +378,35 @@ def test_a_sample_that_ends_within_a_secret_shows_no_half_of_it(before: int, sec
         ask.check(puller(check), TO_PULL)
     rest = found.value.sample.replace(SECRET, "").strip("\u00e4\u2026")
     assert len(rest) < max(4, len(SECRET))
+
+
+USERS = '{"list": [{"username": "u1", "password": "HUNTER2pass"}]}'
+
+
+@pytest.mark.parametrize("reply", [say(500, USERS), say(429, USERS), ok(USERS[:-1] + " " * 300_000 + "}"),
+                                   stubs.zipped(gzip.compress(USERS.encode() + b" " * 300_000))])  # fmt: skip
+def test_passwords_in_an_answer_are_not_shown_whatever_is_wrong_with_it(reply: Reply) -> None:
+    with Stub(reply) as stub, client_of(stub.url) as ask, pytest.raises((Failed, Limited, ChangedShape)) as found:
+        ask("GET", "/x")
+    shown = str(found.value) + getattr(found.value, "sample", "")
+    assert "u1" in shown
+    assert "HUNTER2" not in shown
+
+
+def test_an_answer_that_is_too_long_and_full_of_secrets_shows_no_half_of_one() -> None:
+    secret = "s" + "0123456789" * 10
+    with Stub(ok((secret + " ") * 3_000)) as stub, client_of(stub.url, secrets=[secret]) as ask:
+        with pytest.raises(ChangedShape) as found:
+            ask.check(puller(lambda ask, to_pull: ask("GET", "/x")), TO_PULL)
+        assert "0123" not in found.value.sample
+
+
+def test_doubts_show_no_secret() -> None:
+    said = UseSaid("bytes", "pull", "UTC", 0, 1, 1, (), doubts=(f"grant {KEY}: shrank",))
+    with client_of("http://127.0.0.1", secrets=[KEY]) as ask:
+        [heard] = ask.pull(puller(None, lambda ask, to_pull: iter([said])), TO_PULL)
+    assert isinstance(heard, UseSaid)
+    assert heard.doubts == (f"grant {SECRET}: shrank",)
 
 
 def test_what_is_seen_shows_no_secret() -> None:

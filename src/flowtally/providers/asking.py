@@ -8,8 +8,6 @@ Over httpcore and with waits of its own, not over httpx and stamina: docs/decisi
 
 from __future__ import annotations
 
-import html
-import json
 import random
 import threading
 import time
@@ -18,7 +16,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from email.utils import parsedate_to_datetime
 from typing import Final, NoReturn, TypeVar
-from urllib.parse import quote, quote_plus, urlencode
+from urllib.parse import urlencode
 
 import httpcore
 import httpx
@@ -26,9 +24,10 @@ import msgspec
 
 from flowtally.client.wire import retry_after_s
 from flowtally.core.media import FORM
-from flowtally.core.reported import Statement
+from flowtally.core.reported import Statement, UseSaid
 from flowtally.core.texts import printable
 from flowtally.providers.connecting import Connecting, LookUp, OffLimits, ServerStops, Waiting, look_up
+from flowtally.providers.hiding import Secrets
 from flowtally.providers.puller import (
     MAX_ANSWER,
     MAX_SAMPLE,
@@ -49,8 +48,6 @@ T = TypeVar("T")
 
 MAX_PATIENCE_S: Final = 120  # a vendor that wants to be asked later than that is asked at a later pull
 MAX_SHOWN: Final = 1000  # characters of what went wrong
-SECRET: Final = "[secret]"  # noqa: S105 - what stands in the place of one
-_MIN_SECRET: Final = 4  # characters; what is shorter is none, and hiding it would make texts unreadable
 _JITTER: Final = 0.25  # how much longer a pause may be, so that two installations do not ask in step for ever
 _ACCEPTED: Final = "gzip"
 _NO_ANSWER: Final = (httpcore.TimeoutException, httpcore.NetworkError, httpcore.ProtocolError)
@@ -142,7 +139,7 @@ class VendorClient:
     ) -> None:
         self._base = check_base_url(base_url, plain=plain)
         self._pace = pace
-        self._spellings = _spellings(secrets)
+        self._secrets = Secrets(secrets)
         self._bounds = bounds
         self._clock = clock
         stopping = stop or threading.Event()
@@ -177,7 +174,8 @@ class VendorClient:
     def pull(self, puller: Puller, to_pull: ToPull) -> Iterator[Statement]:
         """All statements, one at a time. What is raised shows no secret."""
         with self._for_people():
-            yield from puller.pull(self, to_pull)
+            for one in puller.pull(self, to_pull):
+                yield self._told(one)
 
     def asked(self, work: Callable[[AskVendor], T]) -> T:
         """What this makes of asking. What is raised shows no secret."""
@@ -214,9 +212,7 @@ class VendorClient:
 
     def scrub(self, text: str) -> str:
         """The text without secrets."""
-        for one in self._spellings:
-            text = text.replace(one, SECRET)
-        return text
+        return self._secrets.hide(text)
 
     # -- One call ------------------------------------------------------------------------------------------------------
 
@@ -270,11 +266,12 @@ class VendorClient:
         for piece in response.iter_stream():
             got += piece
             if len(got) > self._bounds.answer_bytes:
-                self._too_long(request, bytes(got[: MAX_SAMPLE * 4]))
+                self._too_long(request, bytes(got))
         if encoding.strip().lower() in ("", "identity") or not got:
             return bytes(got)
         if encoding.strip().lower() not in ("gzip", "x-gzip"):
-            raise ChangedShape(f"{request.told}: the answer is written as {encoding[:40]}, which was not asked for")
+            written = self.scrub(encoding)[:40]
+            raise ChangedShape(f"{request.told}: the answer is written as {written}, which was not asked for")
         return self._expand(request, bytes(got))
 
     def _expand(self, request: _Request, body: bytes) -> bytes:
@@ -284,13 +281,13 @@ class VendorClient:
         except zlib.error as error:
             raise _CutOff(f"it is no gzip: {error}") from None
         if len(found) > self._bounds.answer_bytes:
-            self._too_long(request, found[: MAX_SAMPLE * 4])
+            self._too_long(request, found)
         if not reader.eof:
             raise _CutOff("it ends before its end")
         return found
 
-    def _too_long(self, request: _Request, beginning: bytes) -> NoReturn:
-        sample = self.scrub(beginning.decode("utf-8", "replace"))
+    def _too_long(self, request: _Request, so_far: bytes) -> NoReturn:
+        sample = VendorAnswer(200, {}, so_far, self.scrub).text
         raise ChangedShape(f"{request.told}: the answer is longer than {self._bounds.answer_bytes} bytes", sample)
 
     def _elsewhere(self, request: _Request, headers: Mapping[str, str]) -> str:
@@ -343,19 +340,16 @@ class VendorClient:
         except VendorFault as error:
             error.args = (self._shown(str(error)),)
             if isinstance(error, ChangedShape):
-                error.sample = printable(self._without_halves(self.scrub(error.sample)), MAX_SAMPLE)
+                error.sample = printable(self._secrets.hide_cut(error.sample), MAX_SAMPLE)
             raise error from None
+
+    def _told(self, said: Statement) -> Statement:
+        if isinstance(said, UseSaid) and said.doubts:
+            return msgspec.structs.replace(said, doubts=tuple(map(self._shown, said.doubts)))
+        return said
 
     def _shown(self, text: str) -> str:
         return printable(self.scrub(text), MAX_SHOWN)
-
-    def _without_halves(self, sample: str) -> str:
-        """A secret that the end of a sample cut in two is one of which the beginning is shown."""
-        if len(sample) < MAX_SAMPLE // 2:
-            return sample
-        halves = (one[:size] for one in self._spellings for size in range(len(one) - 1, _MIN_SECRET - 1, -1))
-        half = next((half for half in halves if sample.endswith(half)), "")
-        return sample.removesuffix(half) if half else sample
 
 
 def _later_s(answer: VendorAnswer, again: Callable[[VendorAnswer], float | None] | None) -> float | None:
@@ -395,13 +389,3 @@ def _read_headers(raw: Sequence[tuple[bytes, bytes]]) -> dict[str, str]:
         key, text = name.decode("latin-1").lower(), value.decode("latin-1")
         found[key] = f"{found[key]}, {text}" if key in found else text
     return found
-
-
-def _spellings(secrets: Collection[str]) -> list[str]:
-    """How they may stand in a text, the longest first."""
-    ways: tuple[Callable[[str], str], ...] = (
-        str, lambda one: quote(one, safe=""), quote, quote_plus, html.escape, lambda one: json.dumps(one)[1:-1],
-        lambda one: json.dumps(one)[1:-1].replace("/", "\\/"), lambda one: json.dumps(one, ensure_ascii=False)[1:-1],
-    )  # fmt: skip
-    found = {way(one) for one in secrets if len(one) >= _MIN_SECRET for way in ways}
-    return sorted(found, key=len, reverse=True)

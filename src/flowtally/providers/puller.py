@@ -19,6 +19,7 @@ import msgspec
 
 from flowtally.core.reported import Statement
 from flowtally.core.words import PullOutcome, Unit
+from flowtally.providers.hiding import hide_passwords
 
 MAX_SAMPLE: Final = 500  # characters of an answer that an error shows
 MAX_ANSWER: Final = 4 * 1024 * 1024  # bytes of one; as values it may take 20 times as much memory
@@ -87,8 +88,13 @@ class VendorAnswer(msgspec.Struct, frozen=True):
 
     @property
     def text(self) -> str:
-        """For people: without secrets. What the answer means is read from `json`."""
-        return self.clean(self.body.decode("utf-8", "replace"))
+        """For people. What the answer means is read from `json`."""
+        return self.shown(self.body.decode("utf-8", "replace"))
+
+    def shown(self, said: str, most: int | None = None) -> str:
+        """What it says, for people: without secrets and passwords, and cut only then to at most so many characters: a
+        half of a secret would not be found any more."""
+        return hide_passwords(self.clean(said))[:most]
 
     def json(self) -> Any:
         """The body as JSON, decimals exact. ChangedShape where it is none, such as a page for people."""

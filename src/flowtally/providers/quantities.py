@@ -5,23 +5,18 @@ Beside `reading`, for answers whose figures come in units and with decimals: `us
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from decimal import Decimal
 from typing import Final
 
-import msgspec
-
 from flowtally.core.events import MAX_QUANTITY
 from flowtally.core.reported import KIB, MAX_FIGURES, MIB, whole
 from flowtally.core.times import END_OF_TIME
-from flowtally.providers.puller import Failed, VendorAnswer
+from flowtally.providers.puller import Failed
 from flowtally.providers.reading import InAnswer
 
 MICROS: Final = 1_000_000
 UNITS: Final = {"KB": KIB, "MB": MIB}  # binary, as the vendors' own figures and clients reckon
-
-_PASSWORD: Final = re.compile(r'("password"\s*:\s*)"(?:[^"\\]|\\.)*"?')
 
 
 def used(told: InAnswer, unit: int) -> Decimal:
@@ -81,11 +76,6 @@ def first_of(told: InAnswer, *names: str) -> InAnswer:
     """The first member of these that is there; ChangedShape for the first name where none is."""
     found = (told.optional(name) for name in names)
     return next((one for one in found if one is not None), None) or told.member(names[0])
-
-
-def without_passwords(answer: VendorAnswer) -> VendorAnswer:
-    """The same, which shows people none of the passwords that are in it."""
-    return msgspec.structs.replace(answer, clean=lambda text: _PASSWORD.sub(r'\1"[secret]"', answer.clean(text)))
 
 
 def days_at_once(most: int, sub_users: int, figures_a_day: int) -> int:

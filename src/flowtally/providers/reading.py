@@ -94,7 +94,7 @@ class InAnswer(msgspec.Struct, frozen=True):
 
     def wrong(self, what: str) -> NoReturn:
         """ChangedShape that says so of this value, and shows the answer."""
-        shown = "" if isinstance(self.value, (dict, list)) else f" ({self.answer.clean(str(self.value))[:_SHOWN]!r})"
+        shown = "" if isinstance(self.value, (dict, list)) else f" ({self.answer.shown(str(self.value), _SHOWN)!r})"
         raise ChangedShape(f"{self.at or 'the answer'} {what}{shown}", self.answer.text)
 
     def _part(self, value: Any, at: str) -> InAnswer:

@@ -56,7 +56,7 @@ def by_code(
         with suppress(ChangedShape):
             body = told(answer)
             code = body.member("code").whole()
-            error = None if code == ok else refusal("", code, str(body.value.get("msg") or "")[:most])
+            error = None if code == ok else refusal("", code, answer.shown(str(body.value.get("msg") or ""), most))
             return None if isinstance(error, Declined) else error
         return None
 

@@ -174,7 +174,7 @@ def _refuse(path: str, answer: VendorAnswer, code: int) -> NoReturn:
     said = answer.text
     with suppress(ChangedShape):
         said = told(answer).member("msg").text()
-    shown = f"{path}: {code}: {answer.clean(said)[:MAX_SAID]}"
+    shown = f"{path}: {code}: {answer.shown(said, MAX_SAID)}"
     if code in {401, 403}:
         raise Denied(shown)
     if code == THROTTLED:

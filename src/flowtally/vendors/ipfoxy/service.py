@@ -15,7 +15,7 @@ from flowtally.core.edges import format_instant
 from flowtally.core.reported import MIB, BalanceSaid, Grain, whole
 from flowtally.core.times import DAY_MS, HOUR_MS
 from flowtally.providers.puller import AskVendor, ChangedShape, Declined, Denied, Failed, Limited, ToPull, VendorAnswer
-from flowtally.providers.quantities import first_of, micros, seconds, size, step, unit_of, used, without_passwords
+from flowtally.providers.quantities import first_of, micros, seconds, size, step, unit_of, used
 from flowtally.providers.reading import InAnswer, told
 from flowtally.vendors.ipfoxy.rows import UTC_PLUS_8
 from flowtally.vendors.ipfoxy.wire import (
@@ -186,8 +186,7 @@ class IPFoxy:
 
     def _get(self, name: str, read: Callable[[InAnswer], T], **query: str) -> T:
         """What `read` makes of the data of a success."""
-        asked = self._ask("GET", f"/{name}", query=list(query.items()), headers=self._headers, again=_later)
-        answer = without_passwords(asked)
+        answer = self._ask("GET", f"/{name}", query=list(query.items()), headers=self._headers, again=_later)
         if answer.status in {401, 403}:
             raise Denied(f"{name}: HTTP {answer.status}")
         if answer.status != 200:
@@ -195,7 +194,7 @@ class IPFoxy:
         body = told(answer)
         code = body.member("code").whole()
         if code != OK:
-            raise refusal(name, code, str(body.value.get("msg") or "")[:MAX_SAID])
+            raise refusal(name, code, answer.shown(str(body.value.get("msg") or ""), MAX_SAID))
         return read(body.member("data"))
 
 

@@ -28,7 +28,7 @@ from flowtally.providers.puller import (
     ToPull,
     VendorAnswer,
 )
-from flowtally.providers.quantities import first_of, micros, size, step, switch, used, without_passwords
+from flowtally.providers.quantities import first_of, micros, size, step, switch, used
 from flowtally.providers.reading import InAnswer, told
 from flowtally.vendors.thordata.parameters import FAMILIES, Family, Range
 from flowtally.vendors.thordata.rows import Series, series_of
@@ -140,7 +140,7 @@ class Thordata:
     def _get(self, path: str, read: Callable[[InAnswer], T], **query: str) -> T:
         """What `read` makes of the data of a success."""
         shown = [(name, self._secrets[name]) for name in ("token", "key") if self._secrets.get(name)]
-        answer = without_passwords(self._ask("GET", path, query=[*shown, *query.items()], again=_later))
+        answer = self._ask("GET", path, query=[*shown, *query.items()], again=_later)
         if answer.status in {401, 403}:
             raise Denied(f"{path}: HTTP {answer.status}")
         if answer.status != 200:
@@ -148,7 +148,7 @@ class Thordata:
         body = told(answer)
         code = body.member("code").whole()
         if code != OK:
-            raise refusal(path, code, str(body.value.get("msg") or "")[:MAX_SAID])
+            raise refusal(path, code, answer.shown(str(body.value.get("msg") or ""), MAX_SAID))
         return read(body.member("data"))
 
 

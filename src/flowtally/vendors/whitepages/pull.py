@@ -86,8 +86,8 @@ def _says(fault: Refused, message: str) -> bool:
 
 def _shown(answer: VendorAnswer, fault: Refused) -> str:
     """What its service or its gateway said, or the text; the trace id is for the vendor's support."""
-    said = answer.clean(" ".join(part for part in (fault.message, fault.long_message) if part))
-    return f"HTTP {answer.status}: {said[:300]}" + (f" (wp_trace_id {fault.wp_trace_id})" if fault.wp_trace_id else "")
+    said = answer.shown(" ".join(part for part in (fault.message, fault.long_message) if part), 300)
+    return f"HTTP {answer.status}: {said}" + (f" (wp_trace_id {fault.wp_trace_id})" if fault.wp_trace_id else "")
 
 
 def _read_days(body: InAnswer, first: date, last: date, product: str) -> UseSaid:

@@ -120,7 +120,7 @@ def decode_fault(body: bytes) -> Refused:
         return Refused(found.error.message, found.error.long_message, found.wp_trace_id)
     with suppress(msgspec.DecodeError, UnicodeDecodeError):
         return Refused(msgspec.json.decode(body, type=GatewayFault).message)
-    return Refused(body[:200].decode(errors="replace"))
+    return Refused(body.decode(errors="replace"))
 
 
 def invalid(field: str) -> str:
