@@ -138,11 +138,32 @@ def test_in_a_terminal_each_is_asked_for_and_hidden(shop: Program, monkeypatch: 
     ]
 
 
-def test_a_line_that_is_no_secret_is_told_without_showing_it(shop: Program, monkeypatch: pytest.MonkeyPatch) -> None:
-    piped(monkeypatch, f"{SECRET}\n")
+@pytest.mark.parametrize("lines", [SECRET, f"{SECRET}=", f"={SECRET}", f"tokn={SECRET}", f"{SECRET} = x"])
+def test_a_line_that_is_no_secret_is_told_without_showing_it(
+    shop: Program, monkeypatch: pytest.MonkeyPatch, lines: str
+) -> None:
+    piped(monkeypatch, f"# of the dashboard\n{lines}\n")
     ran = shop("provider", "add", "thor", "--vendor", "thordata")
     assert ran.code != 0
-    assert "line 1 of standard input is not NAME=VALUE" in ran.err
+    assert "line 2 of standard input is not NAME=VALUE with a NAME of token, key" in ran.err
+    assert SECRET not in ran.out + ran.err
+
+
+def test_a_secret_that_is_there_twice_is_told(shop: Program, monkeypatch: pytest.MonkeyPatch) -> None:
+    piped(monkeypatch, f"token={SECRET}\ntoken={SECRET}2\n")
+    ran = shop("provider", "add", "thor", "--vendor", "thordata")
+    assert "line 2 of standard input says token a second time" in ran.err
+    assert SECRET not in ran.out + ran.err
+
+
+@pytest.mark.parametrize("given", [SECRET, f"={SECRET}"])
+def test_a_setting_without_a_name_may_be_a_secret_and_is_not_shown(
+    shop: Program, monkeypatch: pytest.MonkeyPatch, given: str
+) -> None:
+    piped(monkeypatch, f"token={SECRET}\n")
+    ran = shop("provider", "add", "thor", "--vendor", "thordata", "--set", "grain=day", "--set", given)
+    assert ran.code == 2
+    assert "number 2 is not NAME=VALUE" in ran.err
     assert SECRET not in ran.out + ran.err
 
 

@@ -321,8 +321,8 @@ def test_figures_for_monitoring_count_states_and_pulls(world: World, vendor: Ven
     [
         ({}, {}, "secret token is missing: the token"),
         ({"token": ""}, {}, "secret token is missing"),
-        ({"token": "x", "tokn": "y"}, {}, "secret 'tokn' is none of this vendor's: key, token"),
-        ({"token": "x"}, {"calendar": "UTC"}, "setting 'calendar' is none of this vendor's: grain, zone"),
+        ({"token": "x", "tokn": "y"}, {}, "^secrets: a name is none of this vendor's: key, token$"),
+        ({"token": "x"}, {"calendar": "UTC"}, "settings: 'calendar' is none of this vendor's: grain, zone"),
         ({"token": "x"}, {"grain": "week"}, "setting grain is 'week': one of day, hour"),
     ],
 )

@@ -115,7 +115,7 @@ def add(
         whose = account or _own_account(client)
         known = _vendor(client, vendor)
         request = ProviderRequest(
-            name, vendor, _secrets(known, secrets), _pairs(settings or (), "--set"), since, every, address
+            name, vendor, _secrets(known, secrets), _settings(settings or ()), since, every, address
         )
         made = client.add_provider(whose, request)
         seen = _checked(client, made) if check else None
@@ -242,7 +242,7 @@ def change(
         known = _vendor(client, was.vendor)
         wanted = ProviderChange(
             secrets=_secrets(known, secrets) if secrets or ask_secrets else UNSET,
-            settings=UNSET if settings is None else was.settings | _pairs(settings, "--set"),
+            settings=UNSET if settings is None else was.settings | _settings(settings),
             every_s=UNSET if every is None else every,
             paused=UNSET if pause is None else pause,
             address=UNSET if address is None else address,
@@ -344,9 +344,9 @@ def _secrets(vendor: VendorInfo, file: Path | None) -> dict[str, str]:
     """By name: from the file, from a terminal that is asked, or from standard input. They stand in no argument, which
     others on the machine could read."""
     if file is not None:
-        return _read_pairs(file.read_text().splitlines(), str(file))
+        return _read_secrets(vendor, file.read_text().splitlines(), str(file))
     if not sys.stdin.isatty():
-        return _read_pairs(sys.stdin.read().splitlines(), "standard input")
+        return _read_secrets(vendor, sys.stdin.read().splitlines(), "standard input")
     found = {}
     for one in vendor.secrets:
         optional = "" if one.default is None else ", or nothing"
@@ -356,21 +356,29 @@ def _secrets(vendor: VendorInfo, file: Path | None) -> dict[str, str]:
     return found
 
 
-def _read_pairs(lines: Iterable[str], where: str) -> dict[str, str]:
-    wanted = [line.strip() for line in lines if line.strip() and not line.lstrip().startswith("#")]
-    for number, line in enumerate(wanted, start=1):
-        if "=" not in line:  # its text may be the secret
-            raise Unprocessable(f"line {number} of {where} is not NAME=VALUE")
-    return _pairs(wanted, where)
-
-
-def _pairs(given: Sequence[str], where: str) -> dict[str, str]:
+def _read_secrets(vendor: VendorInfo, lines: Iterable[str], where: str) -> dict[str, str]:
+    """Nothing of a line is told that is not as it should be: all of it may be the secret."""
+    names = [one.name for one in vendor.secrets]
     found: dict[str, str] = {}
-    for one in given:
-        name, equals, value = one.partition("=")
-        if not equals or not name.strip():
-            raise typer.BadParameter(f"{one[:80]!r} is not NAME=VALUE.", param_hint=where)
-        found[name.strip()] = value.strip()
+    for number, line in enumerate(lines, start=1):
+        if not line.strip() or line.lstrip().startswith("#"):
+            continue
+        name, equals, value = (part.strip() for part in line.partition("="))
+        if not equals or name not in names:
+            raise Unprocessable(f"line {number} of {where} is not NAME=VALUE with a NAME of {', '.join(names)}")
+        if name in found:
+            raise Unprocessable(f"line {number} of {where} says {name} a second time")
+        found[name] = value
+    return found
+
+
+def _settings(given: Sequence[str]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for number, one in enumerate(given, start=1):
+        name, equals, value = (part.strip() for part in one.partition("="))
+        if not equals or not name:
+            raise typer.BadParameter(f"number {number} is not NAME=VALUE.", param_hint="--set")
+        found[name] = value
     return found
 
 

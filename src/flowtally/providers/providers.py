@@ -274,8 +274,9 @@ def check_address(address: str) -> str:
 def _check_names(kind: str, known: tuple[ProviderSetting, ...], given: Mapping[str, str]) -> None:
     names = {one.name for one in known}
     if unknown := sorted(given.keys() - names):
+        which = "a name" if kind == "secret" else repr(unknown[0][:80])  # who mixes name and value up shows a secret
         raise Unprocessable(
-            f"{kind} {unknown[0][:80]!r} is none of this vendor's: {', '.join(sorted(names)) or 'it has none'}",
+            f"{kind}s: {which} is none of this vendor's: {', '.join(sorted(names)) or 'it has none'}",
             field=f"{kind}s",
         )
     for one in known:
