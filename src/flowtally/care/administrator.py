@@ -14,6 +14,7 @@ from flowtally.care.rotate import held_ledger
 from flowtally.config import Config
 from flowtally.core.clock import now_ms
 from flowtally.core.edges import format_instant
+from flowtally.core.unshown import repr_without
 from flowtally.ingest import identity
 from flowtally.ingest.settings import keys_path
 from flowtally.keys.store import peek
@@ -46,6 +47,9 @@ class Issued(msgspec.Struct, frozen=True):
     key: str
     revoked: list[Admin]
     others: list[Admin]
+
+    def __repr__(self) -> str:
+        return repr_without(self, "token", "key")
 
 
 def issue_admin(

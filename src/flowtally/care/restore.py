@@ -26,6 +26,7 @@ from flowtally.care.verify import Report
 from flowtally.core.edges import parse_instant
 from flowtally.core.errors import BackupBroken, BackupTooNew, BrokenParts
 from flowtally.core.refusal import refusing
+from flowtally.core.unshown import repr_without
 from flowtally.host.lease import Lease, of_data
 from flowtally.host.permissions import check_directory, close
 from flowtally.ingest import identity, recovery
@@ -62,6 +63,9 @@ class Revived(msgspec.Struct, frozen=True):
     ended: int
     unconfirmed: bool
     token: str | None = None
+
+    def __repr__(self) -> str:
+        return repr_without(self, "token")
 
 
 class Restored(msgspec.Struct, frozen=True):

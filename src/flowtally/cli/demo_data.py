@@ -19,6 +19,7 @@ from flowtally.agents.report import ImportReport
 from flowtally.agents.ship import Importer, ImportProgress
 from flowtally.client import ApiError, Client, UsageQuestion
 from flowtally.core.units import parse_amount
+from flowtally.core.unshown import repr_without
 from flowtally.protocol import AccountRequest, BalanceAnswer, GrantRequest, UsageAnswer
 
 LOG: Final = "access.log.gz"
@@ -51,6 +52,9 @@ class Told(msgspec.Struct, frozen=True):
     before: list[BalanceAnswer]
     after: list[BalanceAnswer]
     usage: list[UsageAnswer]
+
+    def __repr__(self) -> str:
+        return repr_without(self, "admin_token")
 
 
 def seed(client: Client) -> None:

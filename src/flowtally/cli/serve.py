@@ -11,6 +11,7 @@ import typer
 from flowtally.cli.another import in_another_terminal
 from flowtally.cli.configured import KeysUrl, LedgerUrl, UsageUrl, configured, help_of
 from flowtally.cli.show.output import Json, facts, note, raw, say
+from flowtally.core.unshown import repr_without
 from flowtally.host.notify import Notify
 
 EXAMPLES: Final = """\
@@ -33,6 +34,9 @@ class Ready(msgspec.Struct, frozen=True):
     url: str
     data: str
     admin_token: str | None
+
+    def __repr__(self) -> str:
+        return repr_without(self, "admin_token")
 
 
 def serve(

@@ -9,6 +9,7 @@ from msgspec import Meta
 
 from flowtally.core.edges import Instant
 from flowtally.core.rights import Right, Scope
+from flowtally.core.unshown import repr_without
 from flowtally.core.words import AccountStatus, Charge, Overage
 
 
@@ -141,6 +142,9 @@ class CredentialAnswer(msgspec.Struct, frozen=True, omit_defaults=True):
     replaces: str | None = None
     token: str | None = None
     key: str | None = None
+
+    def __repr__(self) -> str:
+        return repr_without(self, "token", "key")
 
 
 class SenderChange(msgspec.Struct, forbid_unknown_fields=True):

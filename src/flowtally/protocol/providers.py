@@ -7,6 +7,7 @@ from msgspec import UNSET, UnsetType
 
 from flowtally.core.edges import DateOrInstant, Instant
 from flowtally.core.reported import Grain, GrantStanding
+from flowtally.core.unshown import repr_without
 from flowtally.core.words import Owned, ProviderState, PullOutcome, Unit
 
 
@@ -67,6 +68,9 @@ class ProviderRequest(msgspec.Struct, forbid_unknown_fields=True):
     every_s: int | None = None
     address: str | None = None
 
+    def __repr__(self) -> str:
+        return repr_without(self, "secrets")
+
 
 class ProviderChange(msgspec.Struct, forbid_unknown_fields=True):
     """What is left out stays.
@@ -84,6 +88,9 @@ class ProviderChange(msgspec.Struct, forbid_unknown_fields=True):
     every_s: int | UnsetType = UNSET
     paused: bool | UnsetType = UNSET
     address: str | UnsetType | None = UNSET
+
+    def __repr__(self) -> str:
+        return repr_without(self, "secrets")
 
 
 class ProviderAnswer(msgspec.Struct, frozen=True):

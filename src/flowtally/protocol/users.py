@@ -8,6 +8,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from flowtally.core.edges import Instant
+from flowtally.core.unshown import repr_without
 from flowtally.core.words import LimitWindow, SetUserStatus, Unit, UserStatus
 from flowtally.protocol.balance import NeverPaid, PoolBalance
 from flowtally.protocol.words import AsOf, Totals
@@ -45,6 +46,9 @@ class UserRequest(msgspec.Struct, forbid_unknown_fields=True):
     status: SetUserStatus = "active"
     password: str | None = None
 
+    def __repr__(self) -> str:
+        return repr_without(self, "password")
+
 
 class UserChange(msgspec.Struct, forbid_unknown_fields=True):
     """What is left out stays; null takes a product, limit or password away.
@@ -61,6 +65,9 @@ class UserChange(msgspec.Struct, forbid_unknown_fields=True):
     limit: LimitSetting | UnsetType | None = UNSET
     status: SetUserStatus | UnsetType = UNSET
     password: str | UnsetType | None = UNSET
+
+    def __repr__(self) -> str:
+        return repr_without(self, "password")
 
 
 class UserAnswer(msgspec.Struct, frozen=True):
@@ -105,7 +112,7 @@ class PasswordAnswer(msgspec.Struct, frozen=True):
     password: str
 
     def __repr__(self) -> str:
-        return f"PasswordAnswer(account={self.account!r}, user_id={self.user_id!r}, user={self.user!r}, password='...')"
+        return repr_without(self, "password")
 
 
 class ErasureAnswer(msgspec.Struct, frozen=True):

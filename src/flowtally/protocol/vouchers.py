@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from flowtally.core.edges import Date, Instant
+from flowtally.core.unshown import repr_without
 from flowtally.core.words import VoucherStatus
 from flowtally.protocol.words import DEFAULT_DURATION_S
 
@@ -44,6 +45,9 @@ class VoucherAnswer(msgspec.Struct, frozen=True):
     ended_at: Instant | None
     redeemed_by: str | None
 
+    def __repr__(self) -> str:
+        return repr_without(self, "code")
+
 
 class VouchersAnswer(msgspec.Struct, frozen=True):
     """The vouchers that one request created.
@@ -61,6 +65,9 @@ class RedemptionRequest(msgspec.Struct, forbid_unknown_fields=True):
     """
 
     code: str
+
+    def __repr__(self) -> str:
+        return repr_without(self, "code")
 
 
 class CheckInAnswer(msgspec.Struct, frozen=True, omit_defaults=True):

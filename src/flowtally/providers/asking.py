@@ -26,6 +26,7 @@ from flowtally.client.wire import retry_after_s
 from flowtally.core.media import FORM
 from flowtally.core.reported import Statement, UseSaid
 from flowtally.core.texts import printable
+from flowtally.core.unshown import repr_without
 from flowtally.providers.connecting import Connecting, LookUp, OffLimits, ServerStops, Waiting, look_up
 from flowtally.providers.hiding import Secrets
 from flowtally.providers.puller import (
@@ -80,6 +81,9 @@ class _Request(msgspec.Struct, frozen=True):
     headers: list[tuple[bytes, bytes]]
     content: bytes | None
     told: str
+
+    def __repr__(self) -> str:
+        return repr_without(self, "url", "headers", "content")
 
 
 def check_base_url(text: str, *, plain: bool = False) -> httpx.URL:

@@ -18,6 +18,7 @@ from typing import Any, ClassVar, Final, Protocol
 import msgspec
 
 from flowtally.core.reported import Statement
+from flowtally.core.unshown import repr_without
 from flowtally.core.words import PullOutcome, Unit
 from flowtally.providers.hiding import hide_passwords
 
@@ -169,6 +170,9 @@ class ToPull(msgspec.Struct, frozen=True):
     since: int
     now: int
     looked: EarlierLooks | None = None
+
+    def __repr__(self) -> str:
+        return repr_without(self, "secrets")
 
 
 class Sight(msgspec.Struct, frozen=True):

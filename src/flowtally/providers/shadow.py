@@ -12,6 +12,7 @@ from contextlib import suppress
 
 import msgspec
 
+from flowtally.core.unshown import repr_without
 from flowtally.providers.puller import ChangedShape, Declined, Denied, VendorAnswer
 from flowtally.providers.reading import told
 
@@ -21,6 +22,9 @@ class Shown(msgspec.Struct, frozen=True):
 
     query: tuple[tuple[str, str], ...] = ()
     headers: Mapping[str, str] = {}
+
+    def __repr__(self) -> str:
+        return repr_without(self, "query", "headers")
 
 
 class Shadow(msgspec.Struct, frozen=True):

@@ -23,6 +23,7 @@ from msgspec import Meta
 
 from flowtally.core.errors import FlowtallyError, Unauthenticated
 from flowtally.core.rights import Right
+from flowtally.core.unshown import repr_without
 from flowtally.core.words import Method
 from flowtally.ledger.database import Tx
 from flowtally.ledger.people.credentials import Credential
@@ -62,6 +63,9 @@ class Asked(msgspec.Struct, frozen=True):
     form: Mapping[str, Any]
     differing: Set[tuple[Place, str]] = frozenset()
 
+    def __repr__(self) -> str:
+        return repr_without(self, "query", "headers", "form")
+
     def secret(self, name: str, *places: Place, wrong: type[Unauthenticated] = Unauthenticated) -> str:
         """What stands under this name in these places, or in the headers alone; empty where nothing does. `wrong` is
         raised where two of them differ: nobody guesses which of two callers it is."""
@@ -94,6 +98,9 @@ class Secrets(msgspec.Struct, frozen=True):
     token: str
     key: str | None = None
     id: str | None = None
+
+    def __repr__(self) -> str:
+        return repr_without(self, "token", "key")
 
 
 class WrongKey(Unauthenticated):

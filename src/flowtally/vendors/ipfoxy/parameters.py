@@ -15,6 +15,7 @@ from msgspec import Meta
 from flowtally.core.errors import BadRequest
 from flowtally.core.events import MAX_QUANTITY
 from flowtally.core.times import DAY_MS, HOUR_MS
+from flowtally.core.unshown import repr_without
 from flowtally.vendors.ipfoxy.rows import UTC_PLUS_8, Unit
 from flowtally.vendors.printing import MB
 
@@ -102,12 +103,18 @@ class Creating(msgspec.Struct, frozen=True):
     idempotency_key: Key
     day: Life = 0
 
+    def __repr__(self) -> str:
+        return repr_without(self, "password")
+
 
 class Repassing(msgspec.Struct, frozen=True):
     """Of update-pass."""
 
     account: Account
     password: Password
+
+    def __repr__(self) -> str:
+        return repr_without(self, "password")
 
 
 class Whitelisting(msgspec.Struct, frozen=True):

@@ -16,6 +16,7 @@ from typing import Annotated, Any, Final, Generic, TypeVar
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
+from flowtally.core.unshown import repr_without
 from flowtally.vendors.printing import KB, MB, Unit
 
 T = TypeVar("T")
@@ -124,6 +125,9 @@ class AccountRow(msgspec.Struct, frozen=True):
     unit: InKb
     is_main: Annotated[str, Meta(extra_json_schema={"enum": ["1", "2"]})]
 
+    def __repr__(self) -> str:
+        return repr_without(self, "password")
+
 
 class AccountList(msgspec.Struct, frozen=True):
     """One page of accounts.
@@ -145,6 +149,9 @@ class Created(msgspec.Struct, frozen=True):
 
     account: str
     password: str
+
+    def __repr__(self) -> str:
+        return repr_without(self, "password")
 
 
 class Residential(msgspec.Struct, frozen=True):

@@ -17,6 +17,7 @@ from typing import Annotated, Any, Final, Literal
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from flowtally.core.texts import split_names
+from flowtally.core.unshown import repr_without
 from flowtally.vendors.thordata import wire
 from flowtally.vendors.thordata.wire import MB, CdkStatus, ThordataError
 
@@ -78,6 +79,9 @@ class NewUser(Struct, frozen=True):
     cap: int | None
     active: bool
 
+    def __repr__(self) -> str:
+        return repr_without(self, "password")
+
 
 class Changes(Struct, frozen=True):
     """What of a user becomes something else."""
@@ -86,6 +90,9 @@ class Changes(Struct, frozen=True):
     password: str | UnsetType
     cap: int | UnsetType | None
     active: bool | UnsetType
+
+    def __repr__(self) -> str:
+        return repr_without(self, "password")
 
 
 class Address(Struct, frozen=True):
@@ -185,6 +192,9 @@ class CreateUser(Struct, frozen=True):
     status: Switch = ""
     proxy_type: ProxyType = ""
 
+    def __repr__(self) -> str:
+        return repr_without(self, "password")
+
     def new_user(self, *, lenient_limits: bool) -> NewUser:
         return NewUser(
             family=family_of(self.proxy_type),
@@ -207,6 +217,9 @@ class UpdateUser(Struct, frozen=True):
     traffic_limit: LimitMb = ""
     status: Switch = ""
     proxy_type: ProxyType = ""
+
+    def __repr__(self) -> str:
+        return repr_without(self, "new_password", "password")
 
     def which(self) -> WhichUser:
         return WhichUser(required("username", self.username), family_of(self.proxy_type))

@@ -21,6 +21,7 @@ from msgspec import Raw, Struct, field
 
 from flowtally.core.edges import format_instant, load_zone
 from flowtally.core.errors import FlowtallyError
+from flowtally.core.unshown import repr_without
 from flowtally.vendors.printing import Unit
 
 T = TypeVar("T")
@@ -191,6 +192,9 @@ class ProxyUser(Struct, frozen=True):
     status: bool
     traffic_limit: int
     usage_traffic: Decimal
+
+    def __repr__(self) -> str:
+        return repr_without(self, "password")
 
 
 class UserList(Struct, frozen=True):
