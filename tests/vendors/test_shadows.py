@@ -237,6 +237,21 @@ def test_each_read_is_answered_first_and_then_asked_with_the_same_question(
     assert counts.get("agreed", 0) == len(world.shadowed()) - len(differing)
 
 
+@pytest.mark.parametrize("path", ["whitelisted-ips/ip-list", "proxy-users/user-list"])
+def test_what_a_client_of_theirs_is_answered_otherwise_is_compared_as_their_documents_have_it(
+    make_world: Callable[..., World], path: str
+) -> None:
+    [dialect] = [one for one in VENDORS if one.name == "thordata"]
+    world = make_world(dialect)
+    world.set()
+    _, headers = PLACES["thordata"](world.who)
+    agent = {"User-Agent": "thordata-python-sdk/1.8.4 python/3.11.7 (Linux/6.1; x86_64; requests)"}
+    told, usual = (world.client.get(f"/api/{path}", headers=headers | more).json() for more in (agent, {}))
+    assert told != usual
+    world.turns()
+    assert (world.counts(), world.differences()) == ({"agreed": 2}, [])
+
+
 @every_dialect
 def test_what_else_the_caller_sends_goes_no_further(make_world: Callable[..., World], dialect: Dialect) -> None:
     world = make_world(dialect)

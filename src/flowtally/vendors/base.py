@@ -35,8 +35,8 @@ from flowtally.web.transaction import Effect
 
 # All that a vendor takes of what serves it.
 __all__ = [
-    "METHODS", "Asked", "Dialect", "DialectCall", "Effect", "Fault", "Method", "Nothing", "Place", "Rate", "Reply",
-    "Route", "Secrets", "Settings", "WrongKey", "declaring",
+    "METHODS", "Adapted", "Asked", "Dialect", "DialectCall", "Effect", "Fault", "Method", "Nothing", "Place", "Rate",
+    "Reply", "Route", "Secrets", "Settings", "WrongKey", "declaring",
 ]  # fmt: skip
 
 METHODS: Final[tuple[Method, ...]] = ("GET", "POST", "PATCH", "PUT", "DELETE")
@@ -135,6 +135,14 @@ class DialectCall(msgspec.Struct, frozen=True):
     def require(self, right: Right) -> None:
         """Forbidden where the caller lacks a right that the work needs beside the route's own."""
         require_right(self.credential, right)
+
+
+class Adapted(msgspec.Struct, frozen=True):
+    """An answer as the client that asks reads it, and as the vendor's documents have it: that one is what a shadow
+    compares with the vendor's own."""
+
+    shown: Any
+    documented: Any
 
 
 class Nothing(msgspec.Struct, frozen=True):

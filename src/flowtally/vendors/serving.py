@@ -37,7 +37,7 @@ from flowtally.ledger.people.accounts import require_not_erased
 from flowtally.ledger.people.credentials import Credential
 from flowtally.ledger.trail import Actor
 from flowtally.providers.shadowing import AnsweredCall
-from flowtally.vendors.base import METHODS, Asked, Dialect, DialectCall, Route, Secrets, WrongKey
+from flowtally.vendors.base import METHODS, Adapted, Asked, Dialect, DialectCall, Route, Secrets, WrongKey
 from flowtally.vendors.metering import SelfMeter
 from flowtally.vendors.reading import given_of, read_asked
 from flowtally.vendors.throttle import Throttle
@@ -66,6 +66,12 @@ def enabled(dialects: Sequence[Dialect], config: Config) -> list[Dialect]:
 
 def settings_of(dialect: Dialect, config: Config) -> Any:
     return config.vendors.get(dialect.name) or dialect.settings()
+
+
+class AdaptedReply(Reply, frozen=True):
+    """One whose client reads another than the vendor's documents have, which is `documented`."""
+
+    documented: bytes = b""
 
 
 class Served:
@@ -214,7 +220,7 @@ class Served:
             call = DialectCall(
                 services, self._settings, credential, account, inside.now, asked, inside.usage, inside.tx
             )
-            return self._dialect.succeed(self._made(route, call, unread))
+            return self._reply(self._made(route, call, unread))
 
         if route.writes:
             return write(services, actor, work, account=account, effects=route.effects)
@@ -226,6 +232,12 @@ class Served:
         if unread is not None:
             raise unread
         return route.work(call, convert_values(given_of(call.asked, route.takes), route.takes))
+
+    def _reply(self, made: Any) -> Reply:
+        if not isinstance(made, Adapted):
+            return self._dialect.succeed(made)
+        shown, documented = self._dialect.succeed(made.shown), self._dialect.succeed(made.documented)
+        return AdaptedReply(shown.content, shown.media_type, shown.status, shown.headers, documented.content)
 
     def _fail(self, error: Exception, request: AnyRequest) -> Reply:
         request_id = request.scope.get(REQUEST_ID)
@@ -248,7 +260,8 @@ class Served:
         known = {one.encode_name for one in fields(route.takes)}
         query = tuple((name, value) for name, value in asked.query.items() if name in known)
         name, at = self._dialect.name, services.clock()
-        call = AnsweredCall(credential.account, name, route.path, query, reply.status, reply.content, at)
+        body = reply.documented if isinstance(reply, AdaptedReply) else reply.content
+        call = AnsweredCall(credential.account, name, route.path, query, reply.status, body, at)
 
         async def offer() -> None:
             shadowing.offer(call)

@@ -19,20 +19,46 @@ KB = 1024
 MB = 1024 * KB
 
 
+# As their own clients call themselves, and others.
+AGENTS = {
+    "python": [
+        "thordata-python-sdk/1.8.4 python/3.11.7 (Linux/6.1.0; x86_64; requests)",
+        "thordata-python-sdk/1.8.4 python/3.12.1 (Windows/10; AMD64; aiohttp)",
+    ],
+    "js": ["thordata-js-sdk/0.0.0 node/20.11.1 (linux/x64)"],
+    "java": ["thordata-java-sdk/1.2.0 java/17.0.9 (Linux/amd64)"],
+}
+OTHERS = [
+    "thordata-js-sdk/0.0.0 node/20.11.1 (linux/x64)",
+    "thordata-java-sdk/1.2.0 java/17.0.9 (Linux/amd64)",
+    "",
+    "thordata-go-sdk/1.2.0 (go go1.22; linux/amd64)",
+    "python-requests/2.34.0",
+    "python-thordata-sdk",
+    "Mozilla/5.0 (compatible; thordata-python-sdk/1.8.4)",
+    "thordata-python-sdkx/1.8.4",
+]
+
+
 class Shop(msgspec.Struct, frozen=True):
-    """`client` asks natively, as admin; `get` and `post` ask as the shop's own software does."""
+    """`client` asks natively, as admin; `get` and `post` ask as the shop's own software does, which calls itself
+    `agent`."""
 
     client: Client
     shown: Shown
+    agent: str = "shop/1.0"
+
+    def of_client(self, agent: str) -> Shop:
+        return msgspec.structs.replace(self, agent=agent)
 
     def get(self, path: str, **params: str) -> Any:
         """Secrets and parameters in the query."""
         query = {"token": self.shown.token, "key": self.shown.key, **params}
-        return answered(self.client.get(f"/api/{path}", params=query))
+        return answered(self.client.get(f"/api/{path}", params=query, headers={"User-Agent": self.agent}))
 
     def post(self, path: str, **form: str) -> Any:
         """Secrets in headers, parameters in a form."""
-        headers = {"token": self.shown.token, "key": self.shown.key}
+        headers = {"token": self.shown.token, "key": self.shown.key, "User-Agent": self.agent}
         return answered(self.client.post(f"/api/{path}", headers=headers, data=form))
 
     def ok(self, path: str, **params: str) -> Any:

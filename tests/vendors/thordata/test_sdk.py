@@ -77,7 +77,7 @@ def bearer(live: Live) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
-    extra = {"FLOWTALLY_THORDATA_WHITELIST_ARRAY": "true", "FLOWTALLY_THORDATA_LENIENT_LIMITS": "true"}
+    extra = {"FLOWTALLY_THORDATA_LENIENT_LIMITS": "true"}
     with live_server(tmp_path_factory.mktemp("sdk") / "data", extra) as server, pytest.MonkeyPatch.context() as patch:
         patch.setenv("THORDATA_WHITELIST_BASE_URL", f"{server.url}/api")
         patch.setenv("THORDATA_PROXY_API_BASE_URL", f"{server.url}/api")
@@ -250,6 +250,22 @@ def test_the_wallet_is_read_by_both_clients(account: Account) -> None:
             return await client.get_wallet_balance()
 
     assert run(same()) == 800.0
+
+
+def test_what_a_user_used_is_in_gb_what_their_client_says(account: Account) -> None:
+    user = name()
+    with account.client() as client:
+        client.create_proxy_user(user, "password123", traffic_limit=3072)
+        account.use("2025-07-01T00:10:00Z", 1536 * MB, user=user)
+        [listed] = client.list_proxy_users().users
+    assert (listed.usage_gb(), listed.limit_gb()) == (1.5, 3.0)
+
+    async def same() -> Any:
+        async with account.async_client() as client:
+            [listed] = (await client.list_proxy_users()).users
+            return listed.usage_gb(), listed.limit_gb()
+
+    assert run(same()) == (1.5, 3.0)
 
 
 def test_the_whitelist_is_read_as_an_array(account: Account) -> None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from decimal import Decimal
 
+import pytest
 from tests.conftest import Client
-from tests.vendors.thordata.conftest import KB, MB, Shop, shop_of
+from tests.vendors.thordata.conftest import AGENTS, KB, MB, OTHERS, Shop, shop_of
 
 USER = {"username": "user123", "password": "password123", "traffic_limit": "0", "status": "true"}
 REFUSED_WHEN_MADE = [
@@ -164,6 +165,24 @@ def test_usage_in_the_list_is_mb_or_kb_as_is_set(make_shop: Callable[..., Shop])
     shop.use("a", "2025-01-02T00:00:00Z", 3 * MB + 5 * KB, user="user123")
     [user] = shop.ok("proxy-users/user-list")["list"]
     assert (user["usage_traffic"], user["traffic_limit"]) == (3077, 100)
+
+
+@pytest.mark.parametrize(("agent", "used"), [*[(one, 3077) for one in AGENTS["python"]], *[(one, 3) for one in OTHERS]])
+def test_usage_in_the_list_is_kb_for_the_client_that_reads_it_so(shop: Shop, agent: str, used: int) -> None:
+    shop.make("user123", traffic_limit="100")
+    shop.use("a", "2025-01-02T00:00:00Z", 3 * MB + 5 * KB, user="user123")
+    [user] = shop.of_client(agent).ok("proxy-users/user-list")["list"]
+    assert (int(user["usage_traffic"]), user["traffic_limit"]) == (used, 100)
+
+
+@pytest.mark.parametrize(("unit", "used"), [("MB", 3), ("KB", 3072)])
+def test_a_unit_that_is_set_is_that_of_all_clients(make_shop: Callable[..., Shop], unit: str, used: int) -> None:
+    shop = make_shop(list_unit=unit)
+    shop.make("user123")
+    shop.use("a", "2025-01-02T00:00:00Z", 3 * MB, user="user123")
+    for agent in (*AGENTS["python"], *OTHERS):
+        [user] = shop.of_client(agent).ok("proxy-users/user-list")["list"]
+        assert user["usage_traffic"] == used
 
 
 def test_the_none_of_their_wrapper_is_no_limit_where_that_is_set(make_shop: Callable[..., Shop]) -> None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import pytest
 from tests.conftest import Client
-from tests.vendors.thordata.conftest import Shop, shop_of
+from tests.vendors.thordata.conftest import AGENTS, OTHERS, Shop, shop_of
 
 
 def test_addresses_are_added_listed_switched_and_deleted(shop: Shop) -> None:
@@ -31,6 +32,31 @@ def test_the_list_may_be_the_array_their_sdks_read(make_shop: Callable[..., Shop
     assert shop.ok("whitelisted-ips/ip-list") == []
     shop.done("whitelisted-ips/add-ip", ip="1.1.1.1", status="true")
     assert shop.ok("whitelisted-ips/ip-list") == [{"created_time": "2026-03-15", "ip": "1.1.1.1", "status": True}]
+
+
+@pytest.mark.parametrize("agent", [one for agents in AGENTS.values() for one in agents])
+def test_their_own_clients_are_answered_with_the_addresses_that_they_read(shop: Shop, agent: str) -> None:
+    own = shop.of_client(agent)
+    assert own.ok("whitelisted-ips/ip-list") == []
+    shop.done("whitelisted-ips/add-ip", ip="1.1.1.1", status="true")
+    shop.done("whitelisted-ips/add-ip", ip="2001:db8::1", status="false")
+    assert own.ok("whitelisted-ips/ip-list") == ["1.1.1.1", "2001:db8::1"]
+
+
+@pytest.mark.parametrize("agent", OTHERS[2:])
+def test_whoever_else_it_is_is_answered_with_the_object_of_their_page(shop: Shop, agent: str) -> None:
+    assert shop.of_client(agent).ok("whitelisted-ips/ip-list") == shop.ok("whitelisted-ips/ip-list")
+    assert shop.ok("whitelisted-ips/ip-list")["lists"] == []
+
+
+@pytest.mark.parametrize("array", [True, False])
+def test_a_shape_that_is_set_is_that_of_all_clients(make_shop: Callable[..., Shop], *, array: bool) -> None:
+    shop = make_shop(whitelist_array=array)
+    shop.done("whitelisted-ips/add-ip", ip="1.1.1.1", status="true")
+    entries = [{"created_time": "2026-03-15", "ip": "1.1.1.1", "status": True}]
+    for agent in (*(one for agents in AGENTS.values() for one in agents), *OTHERS):
+        told = shop.of_client(agent).ok("whitelisted-ips/ip-list")
+        assert told == entries if array else told["lists"] == entries
 
 
 def test_every_kind_has_a_list_of_its_own_and_mobile_two_numbers(shop: Shop) -> None:

@@ -41,11 +41,16 @@ class Settings(base.Settings, frozen=True, kw_only=True):
         ),
     ] = "first"
     list_unit: Annotated[
-        Literal["MB", "KB"],
+        Literal["client", "MB", "KB"],
         choice(
-            "The unit of `usage_traffic` in `user-list`.", {"MB": "as their page says", "KB": "as their SDKs read it"}
+            "The unit of `usage_traffic` in `user-list`.",
+            {
+                "client": "KB for their Python client, which reads it so, MB for all others",
+                "MB": "as their page says",
+                "KB": "as their Python client reads it",
+            },
         ),
-    ] = "MB"
+    ] = "client"
     lenient_limits: Annotated[
         bool,
         Meta(
@@ -58,9 +63,13 @@ class Settings(base.Settings, frozen=True, kw_only=True):
         Meta(description="Refuse `create-user` with 10017 while the account has no grant in force for such users."),
     ] = False
     whitelist_array: Annotated[
-        bool,
-        Meta(description="Answer `ip-list` with the array their SDKs read, instead of the object their page shows."),
-    ] = False
+        bool | None,
+        Meta(
+            description="Answer `ip-list` with an array of entries (`true`) or with the object their page shows "
+            "(`false`), whoever asks. Not set: with the object, and their own Python, JavaScript and Java clients with "
+            "the array of addresses that they read."
+        ),
+    ] = None
     cdk_unit_bytes: Annotated[
         int, Meta(description="Bytes of 1 `flow` of a CDK; their pages name no unit.", ge=1, le=2**40)
     ] = GB

@@ -7,7 +7,7 @@ all its bytes, whatever product they came under, because that is what its limit 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Final
 
@@ -22,8 +22,10 @@ from flowtally.ledger.people.roster import Managed
 from flowtally.ledger.people.users import Limit, User
 from flowtally.ledger.pools import Pools, read_pools
 from flowtally.ledger.traffic import grants
-from flowtally.vendors.base import DialectCall, Effect, Route, declaring
+from flowtally.vendors.base import Adapted, DialectCall, Effect, Route, declaring
+from flowtally.vendors.printing import Unit
 from flowtally.vendors.thordata import wire
+from flowtally.vendors.thordata.clients import COUNTS_KB, client_of
 from flowtally.vendors.thordata.parameters import CreateUser, Family, OfFamily, OneUser, UpdateUser, WhichUser
 from flowtally.vendors.thordata.wire import IN_KB, IN_MB, ProxyUser, ThordataError, UserList, Written, decimal, show_day
 
@@ -74,10 +76,11 @@ def whole(cap: int | None, unit: int) -> int:
     answer=UserList,
     example=UserList(100, 99, 1, [ProxyUser("2025-01-01", "user123", "password123", True, 0, Decimal(0))]),
 )
-def list_proxy_users(call: DialectCall, given: OfFamily) -> UserList:
+def list_proxy_users(call: DialectCall, given: OfFamily) -> UserList | Adapted:
     """The users of one kind, in the order they were made, with their caps and what they ever used, both in MB; with
     their passwords in clear for a credential of scope `manage`, empty for others. `remaining_limit` is how many users
-    of any kind may still be made."""
+    of any kind may still be made. Their own Python client (`User-Agent: thordata-python-sdk/...`) is told what was used
+    in KB, which is what it reads; the setting `list_unit` says one unit for all."""
     pool = read_pools(call.tx).pool_of(given.family())
     count = roster.count_managed(call.tx, call.account, pool=pool, funded=False)
     if count > MOST_LISTED:
@@ -85,12 +88,19 @@ def list_proxy_users(call: DialectCall, given: OfFamily) -> UserList:
     listed = roster.list_managed(call.tx, call.account, pool=pool, funded=False, limit=MOST_LISTED)
     most = call.services.config.max_users or NO_END
     remaining = max(0, most - roster.count_managed(call.tx, call.account))
-    return UserList(count + remaining, remaining, count, _show(call, listed))
-
-
-def _show(call: DialectCall, listed: Sequence[Managed]) -> list[ProxyUser]:
-    unit = IN_MB if call.settings.list_unit == "MB" else IN_KB
     used = lifetime_use(call.tx, call.usage, call.account, [one.user.id for one in listed], LAST_INSTANT)
+    bytes_of = {user: sum(one.bytes for one in each.values()) for user, each in used.items()}
+
+    def show(unit: Unit) -> UserList:
+        return UserList(count + remaining, remaining, count, _show(call, listed, bytes_of, unit))
+
+    wanted = call.settings.list_unit
+    if wanted == "client" and client_of(call.asked) in COUNTS_KB:
+        return Adapted(show(IN_KB), show(IN_MB))
+    return show(IN_KB if wanted == "KB" else IN_MB)
+
+
+def _show(call: DialectCall, listed: Sequence[Managed], bytes_of: Mapping[str, int], unit: Unit) -> list[ProxyUser]:
     return [
         ProxyUser(
             show_day(user.created_at, call.settings.timezone),
@@ -98,7 +108,7 @@ def _show(call: DialectCall, listed: Sequence[Managed]) -> list[ProxyUser]:
             _password(call, sealed),
             user.status == "active",
             whole(cap_of(user), wire.MB),
-            decimal(unit, unit.steps(sum(one.bytes for one in used[user.id].values()))),
+            decimal(unit, unit.steps(bytes_of[user.id])),
         )
         for user, sealed in ((one.user, one.sealed) for one in listed)
     ]

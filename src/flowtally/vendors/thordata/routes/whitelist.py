@@ -7,8 +7,9 @@ from typing import Final
 from flowtally.core.errors import NotFound
 from flowtally.ledger.people import whitelist
 from flowtally.ledger.pools import read_pools
-from flowtally.vendors.base import DialectCall, Route, declaring
+from flowtally.vendors.base import Adapted, DialectCall, Route, declaring
 from flowtally.vendors.thordata import wire
+from flowtally.vendors.thordata.clients import READS_ARRAY, client_of
 from flowtally.vendors.thordata.parameters import AddIp, Family, OfFamily, OneIp
 from flowtally.vendors.thordata.wire import Whitelist, WhitelistedIp, Written, show_day
 
@@ -22,12 +23,13 @@ route = declaring(ROUTES)
     may="whitelist:read",
     summary="List whitelisted IPs",
     takes=OfFamily,
-    answer=Whitelist | list[WhitelistedIp],
+    answer=Whitelist | list[WhitelistedIp | str],
     example=Whitelist(1, 100, 99, [WhitelistedIp("2025-01-01", "1.1.1.1", True)]),
 )
-def list_ips(call: DialectCall, given: OfFamily) -> Whitelist | list[WhitelistedIp]:
-    """The account's own list, in the order it was filled. With the setting `whitelist_array` the array of its entries
-    alone, as their SDKs read it."""
+def list_ips(call: DialectCall, given: OfFamily) -> Whitelist | list[WhitelistedIp] | Adapted:
+    """The account's own list, in the order it was filled. Their own clients, known by what they say they are
+    (`User-Agent: thordata-python-sdk/...`), are answered with the array of its addresses, which is what they read. The
+    setting `whitelist_array` answers all with the array of its entries, or with the object."""
     pool = _pool(call, given.family())
     entries = [
         WhitelistedIp(show_day(one.created_at, call.settings.timezone), one.address, one.enabled)
@@ -36,7 +38,10 @@ def list_ips(call: DialectCall, given: OfFamily) -> Whitelist | list[Whitelisted
     if call.settings.whitelist_array:
         return entries
     most = call.services.config.max_whitelist_ips
-    return Whitelist(len(entries), max(most, len(entries)), max(0, most - len(entries)), entries)
+    documented = Whitelist(len(entries), max(most, len(entries)), max(0, most - len(entries)), entries)
+    if call.settings.whitelist_array is None and client_of(call.asked) in READS_ARRAY:
+        return Adapted([one.ip for one in entries], documented)
+    return documented
 
 
 @route(
