@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import re
 from collections.abc import Mapping, Sequence
@@ -205,6 +206,26 @@ def test_names_are_mapped_by_the_rules_of_the_provider_and_products_are_its_own(
     assert re.search("^left over, too much and too little added up +20 B$", claim_text(answer), re.MULTILINE)
 
 
+def test_two_users_of_one_name_are_told_apart_on_the_claim_sheet(scene: Scene) -> None:
+    """Our bob is their sub7, and nobody knows whom they call bob."""
+    scene.rule(names=[NamePair(billed="sub7", measured="bob")])
+    scene.measure("bob", START, 10)
+    scene.measure("amy", START, 5)
+    scene.bill("sub7", START, 30)
+    scene.bill("bob", START, 70)
+    scene.tell(START, days(1))
+    answer = scene.ask()
+    assert [(one.user, one.measured_users, one.billed_users) for one in answer.disputed] == [
+        ("amy", ["amy"], []),
+        ("bob", [], ["bob"]),
+        ("bob", ["bob"], ["sub7"]),
+    ]
+    rows = csv.DictReader(claim_csv(answer).decode().splitlines())
+    assert [(row["user"], row["vendor_user"], row["measured"], row["billed"]) for row in rows] == [
+        *(("amy", "", "5", "0"), ("bob", "bob", "0", "70"), ("bob", "sub7", "10", "30"))
+    ]
+
+
 def test_the_last_days_may_be_late_and_are_not_disputed(scene: Scene) -> None:
     """Ten came in after the vendor was asked; a figure that grew by five an hour before may go on. Older days may not,
     and what is told for the first time has not grown."""
@@ -317,17 +338,19 @@ def test_a_bill_without_claims_has_a_sheet_that_says_so(scene: Scene) -> None:
 
 
 def test_what_was_kept_before_it_was_told_how_much_is_left_over_still_opens(scene: Scene) -> None:
-    for user, used, billed in (("ann", 10, 0), ("zoe", 0, 30)):
-        scene.measure(user, START, used)
-        scene.bill(user, START, billed)
+    scene.measure("ann", START, 10)
+    scene.bill("zoe", START, 30)
     scene.tell(START, days(1))
     answer = scene.ask()
     kept = msgspec.to_builtins(answer)
     for one in (kept["total"], *(cell["sides"] for of in ("spans", "users", "disputed") for cell in kept[of])):
         del one["left_over"]
+    for cell in kept["disputed"]:
+        del cell["measured_users"], cell["billed_users"]
     read = read_answer(json.dumps(kept))
     assert (answer.total.left_over, read.total.left_over) == (40, 20)  # the least that it can have been
     assert read.users == answer.users
+    assert [(one.measured_users, one.billed_users) for one in read.disputed] == [(["ann"], []), ([], ["zoe"])]
 
 
 def test_each_of_the_shown_differences_is_the_sum_of_its_parts(scene: Scene, world: World) -> None:

@@ -72,6 +72,8 @@ def test_what_stands_out_is_told(shop: Program) -> None:
         "start": span["start"],
         "end": span["end"],
         "user": "ann",
+        "measured_users": ["ann"],
+        "billed_users": ["ann"],
         "asked_at": span["asked_at"],
         "sides": ANSWER["total"],
     }

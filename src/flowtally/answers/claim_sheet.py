@@ -47,7 +47,6 @@ _ODD: Final = {
 
 def claim_csv(answer: ReconciliationAnswer) -> bytes:
     """A row for each user and span beyond tolerance (RFC 4180, UTF-8)."""
-    theirs = {one.user: " ".join(one.billed_users) for one in answer.users}
     text = io.StringIO(newline="")
     writer = csv.writer(text)
     writer.writerow(COLUMNS)
@@ -55,7 +54,8 @@ def claim_csv(answer: ReconciliationAnswer) -> bytes:
     for one in answer.disputed:
         sides = one.sides
         figures = (sides.measured, sides.billed, sides.difference, *(getattr(sides, part) for part in PARTS))
-        row = (one.start, one.end, one.user, theirs[one.user], *figures, sides.rounding_bound, one.asked_at, *known)
+        theirs = " ".join(one.billed_users)
+        row = (one.start, one.end, one.user, theirs, *figures, sides.rounding_bound, one.asked_at, *known)
         writer.writerow(harmless(value) for value in row)
     return text.getvalue().encode()
 

@@ -74,10 +74,15 @@ def compare_with_kept(
 
 
 def read_answer(kept: str) -> ReconciliationAnswer:
-    """What was kept. Where it does not say how much was left over, the least that it can have been is taken."""
+    """What was kept. Where it does not say how much was left over, the least that it can have been is taken; where it
+    does not say whose a disputed day was, whom it calls so."""
     told = msgspec.json.decode(kept)
     for sides in (told["total"], *(one["sides"] for of in ("spans", "users", "disputed") for one in told[of])):
         sides.setdefault("left_over", abs(sides["only_billed"] + sides["only_measured"] + sides["unexplained"]))
+    whose = {one["user"]: one for one in told["users"]}
+    for cell in told["disputed"]:
+        for side in ("measured_users", "billed_users"):
+            cell.setdefault(side, whose[cell["user"]][side])
     return msgspec.convert(told, ReconciliationAnswer)
 
 

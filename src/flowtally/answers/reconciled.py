@@ -120,6 +120,8 @@ def _cell(one: Compared, number: int, place: int) -> DisputedCell:
         start=one.calendar.show(span.start),
         end=one.calendar.show(span.end),
         user=line.line.name,
+        measured_users=list(line.line.measured),
+        billed_users=list(line.line.billed),
         asked_at=format_instant(asked_at),
         sides=show_sides(line.cell(number)),
     )

@@ -71,7 +71,8 @@ class SpanReconciled(msgspec.Struct, frozen=True):
 class UserReconciled(msgspec.Struct, frozen=True):
     """A user over the whole range: names of both sides that mean the same.
 
-    user: What it is called: its name here, else the vendor's.
+    user: What it is called: its name here, else the vendor's. Two may be called the same, where the rules say that a
+        name means somebody else at the vendor.
     measured_users: Users here. Empty: only the vendor knows it.
     billed_users: Sub-users of the vendor. Empty: only we know it.
     match: As of a span, by the tolerances for the whole range.
@@ -89,6 +90,8 @@ class DisputedCell(msgspec.Struct, frozen=True):
     """A user in a span that is beyond tolerance.
 
     user: As in `users`.
+    measured_users: As in `users`.
+    billed_users: As in `users`.
     asked_at: When the vendor was asked for the span last.
     sides: Both sides of the user in the span.
     """
@@ -96,6 +99,8 @@ class DisputedCell(msgspec.Struct, frozen=True):
     start: Instant
     end: Instant
     user: str
+    measured_users: list[str]
+    billed_users: list[str]
     asked_at: Instant
     sides: Sides
 

@@ -47,6 +47,17 @@ def test_the_table_goes_before_rules_and_before_the_same_name() -> None:
     assert lines(swapped) == ["bob = ann", "ann = bob"]
 
 
+def test_a_name_of_the_table_is_met_by_its_pair_alone_and_by_the_same_name_no_more() -> None:
+    """Our bob is their sub7: whom they call bob is somebody else, whether or not sub7 is billed this month."""
+    sub7 = (("sub7", "bob"),)
+    assert lines(matched("sub7 bob", "bob amy", table=sub7)) == [" = amy", "bob = ", "sub7 = bob"]
+    assert lines(matched("bob x", "bob amy", table=sub7)) == [" = amy", " = bob", "bob = ", "x = "]
+    assert lines(matched("anna carl", "anna bert", table=(("anna", "bert"),))) == [" = anna", "anna = bert", "carl = "]
+    assert lines(matched("sub7 customer-bob", "bob amy", STRIPPED, table=sub7)) == [
+        *(" = amy", "sub7 = bob", "customer-bob = ")
+    ]
+
+
 def test_a_name_that_rules_lead_to_several_is_left_as_it_is_and_told() -> None:
     other = NameRule("billed", "pattern", "customer-(.*)-eu")
     found = matched("customer-ann-eu bob", "ann ann-eu bob", STRIPPED, other)

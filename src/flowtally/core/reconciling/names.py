@@ -1,9 +1,10 @@
 """Whose figures stand beside whose: the vendor's sub-users and the users that were measured, as lines to compare.
 
-A table says it outright. A name that is not in the table is met by the same name of the other side; else by rules that
-rewrite it: a prefix or a suffix taken off, or what the group of a pattern holds. A rule only counts where the other
-side has what it makes of the name. Where rules lead to several, none is taken and the name is told as ambiguous: money
-is not ascribed by chance. Several names of one side may lead to one of the other; they are one line.
+A table says it outright: a name that is in it is met by its pairs alone, and is taken for every other name of the other
+side, also for the same one. Names that are not in the table are met by the same name of the other side; else by rules
+that rewrite them: a prefix or a suffix taken off, or what the group of a pattern holds. A rule only counts where the
+other side has what it makes of the name. Where rules lead to several, none is taken and the name is told as ambiguous:
+money is not ascribed by chance. Several names of one side may lead to one of the other; they are one line.
 
 Where one side names nobody at all, the only line is everybody.
 """
@@ -36,14 +37,16 @@ class NameRule(msgspec.Struct, frozen=True):
 
 
 class NameMapping(msgspec.Struct, frozen=True):
-    """`table`: pairs of a vendor's name and a user's; what is in it follows no rule. Rules are in no order."""
+    """`table`: pairs of a vendor's name and a user's; what is in it follows no rule, and no rule leads to it. Rules are
+    in no order."""
 
     table: tuple[tuple[str, str], ...] = ()
     rules: tuple[NameRule, ...] = ()
 
 
 class UserLine(msgspec.Struct, frozen=True):
-    """Names of both sides that are compared as one; ascending. Without names of one side only the other knows them."""
+    """Names of both sides that are compared as one; ascending. Without names of one side only the other knows them.
+    Where a table says that one name means two users, two lines may be called the same."""
 
     measured: tuple[str, ...]
     billed: tuple[str, ...]
@@ -81,20 +84,18 @@ def match_names(measured: Iterable[str], billed: Iterable[str], mapping: NameMap
         everybody = UserLine(tuple(sorted(ours)) or (EVERYBODY,), tuple(sorted(theirs)) or (EVERYBODY,))
         return MatchedNames((everybody,), everybody=True)
     groups = _Groups()
-    in_table: set[tuple[Side, str]] = set()
     for their, our in mapping.table:
         groups.join(("billed", their), ("measured", our))
-        in_table |= {("billed", their), ("measured", our)}
+    our_free = ours - {our for _, our in mapping.table}
+    their_free = theirs - {their for their, _ in mapping.table}
     ambiguous: list[Ambiguous] = []
     sides: tuple[tuple[Side, frozenset[str], Side, frozenset[str]], ...] = (
-        ("measured", ours, "billed", theirs),
-        ("billed", theirs, "measured", ours),
+        ("measured", our_free, "billed", their_free),
+        ("billed", their_free, "measured", our_free),
     )
     for side, names, other, others in sides:
         rewrite = _Rewriting(mapping, side)
         for name in sorted(names):
-            if (side, name) in in_table:
-                continue
             found = {name} & others or rewrite.all_of(name) & others
             if len(found) == 1:
                 groups.join((side, name), (other, min(found)))

@@ -36,7 +36,8 @@ class ReconciliationRules(msgspec.Struct, frozen=True, forbid_unknown_fields=Tru
     accounts: Whose use went through the provider, such as a reseller's customers; empty: that of its own account alone.
         Only credentials of the installation may name others, and read what is compared by such rules.
     products: Only use of these products went through the provider; empty: all use.
-    names: Which names are the same, where they differ; a name that is in it follows no rule.
+    names: Which names are the same, where they differ. A name that is in it follows no rule, and the same name of the
+        other side is somebody else.
     rewriting: Rules that make of a name of one side that of the other.
     tolerances: How much may be left over before it is told as beyond tolerance.
     settle_days: For how many days after a span has ended the vendor's figure may still move.
