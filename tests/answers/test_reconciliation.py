@@ -245,6 +245,41 @@ def test_the_last_days_may_be_late_and_are_not_disputed(scene: Scene) -> None:
     assert [one.start for one in answer.disputed] == ["2026-03-01T00:00:00Z"]
 
 
+def test_a_day_that_was_told_while_it_went_on_and_never_again_may_move_for_ever(scene: Scene) -> None:
+    """Nobody could ask for twelve days, and the vendor keeps less. What came in here since is late, not owed."""
+    came = {1: days(1) + 2 * HOUR_MS, 2: days(1) + 12 * HOUR_MS, 3: days(19)}
+    for day in range(16):
+        early, late = (1, 1 if day == 0 else 2) if day < 2 else (3, 3)
+        scene.measure("ann", days(day) + HOUR_MS, 10, block=early, received_at=came[early])
+        scene.measure("ann", days(day) + 9 * HOUR_MS, 1000, block=late, received_at=came[late])
+        scene.bill("ann", days(day), {0: 900, 1: 10, 2: 0}.get(day, 1010), block=early, received_at=came[early])
+    scene.tell(START, days(2), at=days(1) + 6 * HOUR_MS)
+    scene.tell(days(3), days(16), at=days(20))
+    answer = scene.ask(start="2026-03-01", asked_again_days=2)
+    assert [(one.told, one.settled, one.match) for one in answer.spans[:4]] == [
+        (True, False, "beyond"),  # its figure was asked for 6 hours after its end
+        (True, False, "matches"),
+        (False, True, "matches"),
+        (True, True, "matches"),
+    ]
+    assert [(one.sides.late, one.sides.unexplained) for one in answer.spans[:2]] == [(0, -110), (-1000, 0)]
+    assert answer.disputed == []
+    assert "2 spans that may still move: nothing is claimed of it" in claim_text(answer)
+    assert [one.settled for one in scene.ask(start="2026-03-01").spans[:2]] == [True, False]
+
+
+def test_a_correction_of_a_day_that_may_still_move_is_no_correction_of_the_others(scene: Scene) -> None:
+    for day in range(3):
+        scene.measure("ann", days(day), 100)
+        scene.measure("ann", days(day), -30, kind="correction", received_at=500, block=5)
+        scene.bill("ann", days(day), 100)
+    scene.tell(START, days(1))
+    scene.tell(days(1), days(2), at=days(2) - 1)
+    scene.tell(days(2), days(3))
+    answer = scene.ask(corrected_since="1970-01-01T00:00:00.400Z")
+    assert [(one.settled, one.sides.corrected) for one in answer.spans] == [(True, 30), (False, 0), (True, 30)]
+
+
 def test_corrections_count_from_the_instant_that_is_asked_for(scene: Scene) -> None:
     scene.measure("ann", START, 100)
     scene.measure("ann", START, -30, kind="correction", received_at=500, block=5)

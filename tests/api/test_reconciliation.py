@@ -9,7 +9,7 @@ from tests.conftest import NOW, Client, token_of
 from tests.web.test_error_shape import assert_problem
 
 from flowtally.core.edges import parse_instant
-from flowtally.core.times import DAY_MS
+from flowtally.core.times import DAY_MS, HOUR_MS
 from flowtally.ledger.database import Ledger
 from flowtally.ledger.providers import connected, stretches
 from flowtally.ledger.providers.stretches import Stretch
@@ -59,6 +59,24 @@ def test_a_vendor_that_counts_requests_and_told_of_none_is_compared_in_requests(
     kept = client.post("/v1/accounts/acme/providers/pages/reconciliations", json={}).json()
     assert client.get(f"/v1/accounts/acme/providers/pages/reconciliations/{kept['id']}").json()["kept"] == told
     assert client.get(PATH, params={"provider": "pages", "quantity": "bytes"}).json()["match"] == "matches"
+
+
+def test_a_day_is_only_claimed_if_its_vendor_was_asked_for_it_as_long_as_it_changes_days(
+    client: Client, thor: str, app_ledger: Ledger
+) -> None:
+    """Thordata is asked for three days; of the tenth an hour after its end, and then for days no more."""
+    asked = {"provider": thor, "from": "2026-03-10", "to": "2026-03-11"}
+    assert [one["settled"] for one in client.get(PATH, params=asked).json()["spans"]] == [True]
+    kept = client.post(KEPT, json=TENTH_ALONE).json()["id"]
+    with app_ledger.begin() as tx:
+        provider = connected.read_provider(tx, thor)
+        early = TENTH + DAY_MS + HOUR_MS
+        stretches.put_stretch(tx, provider, Stretch(TENTH, TENTH + DAY_MS, "day", "Europe/Berlin", 1, early))
+        stretches.put_stretch(tx, provider, Stretch(TENTH + DAY_MS, TENTH + 2 * DAY_MS, "day", "Europe/Berlin", 1, NOW))
+    told = client.get(PATH, params=asked | {"to": "2026-03-12"}).json()
+    assert [one["settled"] for one in told["spans"]] == [False, True]
+    assert {one["start"][:10] for one in told["disputed"]} == {"2026-03-11"}
+    assert client.get(f"{KEPT}/{kept}").json()["now"]["spans"][0]["settled"] is False
 
 
 def test_the_rules_of_a_provider_decide(client: Client, thor: str) -> None:

@@ -14,6 +14,7 @@ from flowtally.answers.reconciliation import ReconciliationQuestion, Reconciliat
 from flowtally.core.edges import format_instant, parse_instant
 from flowtally.ledger.database import Tx
 from flowtally.ledger.providers import connected, kept
+from flowtally.ledger.providers.connected import Provider
 from flowtally.ledger.providers.kept import KeptReconciliation
 from flowtally.protocol import KeptReconciliationAnswer, KeptReconciliationDetail, ReconciliationAnswer
 
@@ -54,12 +55,14 @@ def show_kept(one: KeptReconciliation, provider: str) -> KeptReconciliationAnswe
 
 
 def compare_with_kept(
-    tx: Tx, usage: ReconciliationUsage, account: str, provider: str, kept_id: str, now: int
+    tx: Tx, usage: ReconciliationUsage, whose: Provider, kept_id: str, asked_again_days: int, now: int
 ) -> KeptReconciliationDetail:
     """What was kept, the same question now, and what moved between. NotFound."""
-    was = kept.read_reconciliation(tx, connected.read_provider(tx, provider, account), kept_id)
+    was = kept.read_reconciliation(tx, whose, kept_id)
     then = read_answer(was.answer)
-    question = ReconciliationQuestion(account, then.provider, then.quantity, then.start, then.end, then.corrected_since)
+    question = ReconciliationQuestion(
+        *(whose.account, whose.name, then.quantity, then.start, then.end, then.corrected_since, asked_again_days)
+    )
     again = answer_question(tx, usage, question, now)
     return KeptReconciliationDetail(
         id=was.id,

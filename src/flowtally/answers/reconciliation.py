@@ -2,7 +2,8 @@
 
 Owns which spans are compared, what is asked, and how little of it: one sum by user for each side, and only where the
 days differ one of the measured side by hours, to find the calendar, and one more by user where another calendar is
-claimed. What came in lately is asked of the days that may still move. Leaves the thinking to `core/reconciling`.
+claimed. What came in since a day was told is asked of the days that may still move. Leaves the thinking to
+`core/reconciling`.
 """
 
 from __future__ import annotations
@@ -39,6 +40,7 @@ MAX_DAYS: Final = 800
 USUAL_DAYS: Final = 30
 QUARTERS_UP_TO: Final = 62  # days of a range whose calendar is looked for by quarter hours; by hours beyond
 LATELY_MS: Final = DAY_MS  # what a figure moved by since then it may go on moving by
+A_PULL_MS: Final = DAY_MS // 2  # so much earlier than the end of a pull a part of it may have been asked for
 
 
 class ReconciliationUsage(Sums, Commits, Protocol):
@@ -46,8 +48,12 @@ class ReconciliationUsage(Sums, Commits, Protocol):
 
 
 class ReconciliationQuestion(msgspec.Struct, frozen=True):
-    """What is asked about one provider. `quantity`: what is compared. `start`, `end`: dates of the vendor's calendar or
-    RFC 3339. `corrected_since`: RFC 3339."""
+    """What is asked about one provider.
+
+    quantity: What is compared.
+    start, end: Dates of the vendor's calendar or RFC 3339. corrected_since: RFC 3339.
+    asked_again_days: For how many days after its end the vendor is asked for a day by the clock.
+    """
 
     account: str
     provider: str
@@ -55,6 +61,7 @@ class ReconciliationQuestion(msgspec.Struct, frozen=True):
     start: str | None = None
     end: str | None = None
     corrected_since: str | None = None
+    asked_again_days: int = 0
 
 
 class Compared(msgspec.Struct, frozen=True):
@@ -89,7 +96,7 @@ def compare(tx: Tx, usage: ReconciliationUsage, question: ReconciliationQuestion
         measured=ids.by_name(by_id),
         billed=billed,
         told=[at is not None for at in told.asked_at],
-        settled_until=told.settled_until(rules.settle_days),
+        still=told.still(rules.settle_days, question.asked_again_days),
         step=told.step,
         figures=told.figures * max(products, 1),
     )
@@ -122,30 +129,38 @@ def _find_cut(asking: _Asking, told: _Told, sides: BothSides, names: MatchedName
 def _with_evidence(
     asking: _Asking, told: _Told, sides: BothSides, ids: _Ids, own: Sequence[int], since: int | None
 ) -> BothSides:
-    """What came lately to the days that may still move, and what was corrected in the others since the instant that was
-    asked for. `own`: the edges that ours are measured by."""
-    asked_at = max((at for at in told.asked_at if at is not None), default=0)
-    spans, settled = sides.spans, sides.settled
-    first = settled.index(False) if False in settled else spans
-    evidence = _Evidence(spans)
-    if first < spans:
-        arrived = ids.by_name(asking.measured(own[first:], after=asking.block_at(asked_at)))
-        evidence.add("arrived", first, arrived)
-    for start, end, moving_since in _moving(told.edges, first, asked_at):
-        block = asking.block_at(moving_since)
-        evidence.add("moved", start, asking.billed(told.edges[start : end + 1], block, changes_only=True)[0])
-    if since is not None and first > 0:
+    """What came to the days that may still move since each was told last, and what was corrected in the others since
+    the instant that was asked for. `own`: the edges that ours are measured by."""
+    evidence = _Evidence(sides.spans)
+    for asked_at, together in _told_alike(told.last_asked, sides.settled):
+        first, end = together[0], together[-1] + 1
+        arrived = asking.measured(own[first : end + 1], after=asking.block_at(asked_at))
+        evidence.add("arrived", first, ids.by_name(arrived))
+        for start, stop, moving_since in _moving(told.edges, together, asked_at):
+            block = asking.block_at(moving_since)
+            moved = asking.billed(told.edges[start : stop + 1], block, changes_only=True)[0]
+            evidence.add("moved", start, moved)
+    if since is not None and any(sides.settled):
         block = asking.block_at(since)
-        ours = ids.by_name(asking.measured(own[: first + 1], block, changes_only=True))
-        evidence.add("corrected_measured", 0, ours)
-        evidence.add("corrected_billed", 0, asking.billed(told.edges[: first + 1], block, changes_only=True)[0])
+        ours = ids.by_name(asking.measured(own, block, changes_only=True))
+        evidence.add("corrected_measured", 0, ours, sides.settled)
+        theirs = asking.billed(told.edges, block, changes_only=True)[0]
+        evidence.add("corrected_billed", 0, theirs, sides.settled)
     return msgspec.structs.replace(sides, **evidence.tables)
 
 
-def _moving(edges: Sequence[int], first: int, asked_at: int) -> Iterator[tuple[int, int, int]]:
-    """Spans from `first` on, and since when what was changed in them counts as moving: lately, and not before the span
-    had ended, for until then it only grew. The end of the spans is excluded."""
-    for since, group in groupby(range(first, len(edges) - 1), lambda span: max(asked_at - LATELY_MS, edges[span + 1])):
+def _told_alike(asked_at: Sequence[int | None], settled: Sequence[bool]) -> Iterator[tuple[int, list[int]]]:
+    """Neighbours that may still move and were told at the same instant."""
+    moving = [None if stands else at for at, stands in zip(asked_at, settled, strict=True)]
+    for at, group in groupby(range(len(moving)), lambda span: moving[span]):
+        if at is not None:
+            yield at, list(group)
+
+
+def _moving(edges: Sequence[int], spans: Sequence[int], asked_at: int) -> Iterator[tuple[int, int, int]]:
+    """Of these neighbours, since when what was changed in them counts as moving: lately, and not before the span had
+    ended, for until then it only grew. The end of the spans is excluded."""
+    for since, group in groupby(spans, lambda span: max(asked_at - LATELY_MS, edges[span + 1])):
         together = list(group)
         if since < asked_at:
             yield together[0], together[-1] + 1, since
@@ -158,11 +173,13 @@ class _Evidence:
         self._spans = spans
         self.tables: dict[str, dict[str, list[int]]] = {}
 
-    def add(self, what: str, first: int, table: Table) -> None:
+    def add(self, what: str, first: int, table: Table, only: Sequence[bool] | None = None) -> None:
+        """`table` from the span `first` on; of all spans, `only` these."""
         found = self.tables.setdefault(what, {})
         for name, column in table.items():
             whole = found.setdefault(name, [0] * self._spans)
-            whole[first : first + len(column)] = column
+            kept = column if only is None else [n if mine else 0 for n, mine in zip(column, only, strict=True)]
+            whole[first : first + len(kept)] = kept
 
 
 class _Told:
@@ -191,10 +208,28 @@ class _Told:
         self.edges = _looks(mine) if self.grain == "pull" else self.calendar.days(start, end, MAX_DAYS)
         self.asked_at = _asked_at(self.edges, mine)
 
-    def settled_until(self, days: int) -> int:
-        """Spans that end by then had time to stand still when the vendor was asked last."""
-        asked_at = max((at for at in self.asked_at if at is not None), default=0)
-        return asked_at - (0 if self.grain == "pull" else days * DAY_MS)
+    @property
+    def last_asked(self) -> Sequence[int | None]:
+        """Of each span, since when what came in the vendor could not tell; None where it told nothing. A look tells of
+        all that was before it."""
+        if self.grain != "pull":
+            return self.asked_at
+        last = max((at for at in self.asked_at if at is not None), default=None)
+        return [None if at is None else last for at in self.asked_at]
+
+    def still(self, days: int, asked_again: int) -> list[bool]:
+        """Which spans had `days` to stand still when the vendor was asked last, and were asked for until then. By the
+        clock each is asked for until `asked_again` days after its end. One that was not, because nobody could ask for
+        longer than the vendor keeps it, was told too early, for ever: perhaps while it went on."""
+        last = max((at for at in self.asked_at if at is not None), default=0)
+        if self.grain == "pull":
+            return [end <= last for end in self.edges[1:]]
+        had_time = days * DAY_MS
+        until = max(min(days, asked_again) * DAY_MS - A_PULL_MS, 0)
+        return [
+            end + had_time <= last and (at is None or end + until <= at)
+            for end, at in zip(self.edges[1:], self.asked_at, strict=True)
+        ]
 
 
 def _fits(one: Stretch, last: Stretch) -> bool:

@@ -214,9 +214,17 @@ def _question(
 ) -> ReconciliationQuestion:
     """In what the vendor tells its use in, unless something else is asked: a vendor that tells of none has told it in
     something, too."""
+    told_in, again_days = _habits(call, provider)
+    return ReconciliationQuestion(
+        provider.account, provider.name, quantity or told_in, start, end, corrected_since, again_days
+    )
+
+
+def _habits(call: Call, provider: Provider) -> tuple[Unit, int]:
+    """What its vendor tells its use in, and for how many days a day is asked for again by the clock."""
     puller = call.services.providers.pullers.get(provider.vendor)
-    told_in: Unit = "bytes" if puller is None else puller.quantity  # none: of a vendor that this version knows no more
-    return ReconciliationQuestion(provider.account, provider.name, quantity or told_in, start, end, corrected_since)
+    # None: of a vendor that this version knows no more.
+    return ("bytes", 0) if puller is None else (puller.quantity, puller.settle_days)
 
 
 def _check_accounts(call: Call, account: str, named: Sequence[str]) -> None:
@@ -275,8 +283,9 @@ def list_reconciliations(
 def read_kept_reconciliation(call: Call, account: str, provider: str, reconciliation: str) -> KeptReconciliationDetail:
     """What was answered then, the same question now, and what moved since: what the vendor changed in a bill that was
     checked, and what was measured late or corrected."""
-    _check_sees(call, account, provider)
-    found = compare_with_kept(call.tx, call.usage, account, provider, reconciliation, call.now)
+    whose = _check_sees(call, account, provider)
+    _, again_days = _habits(call, whose)
+    found = compare_with_kept(call.tx, call.usage, whose, reconciliation, again_days, call.now)
     _check_accounts(call, account, found.kept.accounts)
     return found
 

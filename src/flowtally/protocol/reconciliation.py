@@ -53,7 +53,7 @@ class SpanReconciled(msgspec.Struct, frozen=True):
     """One span of the vendor, all users.
 
     told: Whether the vendor has told it. If not, nothing of it counts on either side.
-    settled: Whether the vendor's figure stands still.
+    settled: Whether the vendor's figure stands still: it had time for it, and the vendor was asked for it until then.
     asked_at: When the vendor was asked for it last; null: it was not.
     match: What is left over is nothing (`matches`), within tolerance, or beyond it.
     sides: Both sides of the span.

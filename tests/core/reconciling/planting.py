@@ -18,7 +18,7 @@ from flowtally.core.reconciling.cut import QUARTER_MS, FineSums
 from flowtally.core.reconciling.facts import BothSides, Table, Tolerances
 from flowtally.core.reconciling.names import NameMapping, match_names
 from flowtally.core.reconciling.reconcile import Reconciled, plan_cut, reconcile
-from flowtally.core.times import DAY_MS
+from flowtally.core.times import DAY_MS, END_OF_TIME
 
 START = parse_instant("2026-03-01T00:00:00Z")
 A_DAY = DAY_MS // QUARTER_MS
@@ -95,7 +95,7 @@ def compare(
     measured: Table | None = None,
     mapping: NameMapping = NameMapping(),  # noqa: B008  (it never changes)
     tolerances: Tolerances = Tolerances(),  # noqa: B008
-    settled_until: int | None = None,
+    settled_until: int = END_OF_TIME,
     step: int = 1,
     told: Sequence[bool] | None = None,
     **evidence: Unpack[Evidence],
@@ -103,7 +103,8 @@ def compare(
     """Both sides put side by side. `measured`: where it is not simply what was used, by the vendor's own calendar."""
     ours = world.measured(world.edges) if measured is None else measured
     names = match_names(ours, billed, mapping)
-    facts = BothSides(world.edges, ours, billed, told, settled_until, step, **evidence)
+    still = [end <= settled_until for end in world.edges[1:]]
+    facts = BothSides(world.edges, ours, billed, told, still, step, **evidence)
     grid = world.grid(name for line in names.lines if line.both for name in line.measured if name in world.quarters)
     cut = plan_cut(facts, names, world.edges, grid)
     as_cut = world.measured(cut.edges) if cut.edges is not None else None

@@ -252,7 +252,8 @@ def any_facts(draw: st.DrawFn) -> BothSides:
     told = draw(st.none() | st.lists(st.booleans(), min_size=spans, max_size=spans))
     return BothSides(
         [day * DAY_MS for day in range(spans + 1)],
-        *(draw(table), draw(table), told, draw(st.none() | st.integers(0, spans * DAY_MS))),
+        *(draw(table), draw(table), told),
+        draw(st.none() | st.lists(st.booleans(), min_size=spans, max_size=spans)),
         *(draw(st.integers(0, 10**9)), draw(st.integers(1, 24))),
         *(draw(table), draw(table), draw(table), draw(table)),
     )
@@ -290,7 +291,7 @@ def test_the_order_of_names_means_nothing(facts: BothSides, chance: random.Rando
         facts.edges,
         shuffled(facts.measured),
         shuffled(facts.billed),
-        *(facts.told, facts.settled_until, facts.step, facts.figures),
+        *(facts.told, facts.still, facts.step, facts.figures),
         *(facts.arrived, facts.moved, facts.corrected_measured, facts.corrected_billed),
     )
     names = match_names(facts.measured, facts.billed, NameMapping())

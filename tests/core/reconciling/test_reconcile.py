@@ -41,7 +41,7 @@ def check(table: str, *, step: int = 1, settled: int = 99, tolerances: Tolerance
     edges = [START + day * DAY_MS for day in range(len(told) + 1)]
     measured, billed = rows.pop("measured", {}), rows.pop("billed", {})
     facts = BothSides(
-        *(edges, measured, billed, told, START + settled * DAY_MS, step, 1),
+        *(edges, measured, billed, told, [day < settled for day in range(len(told))], step, 1),
         *(rows.pop(evidence, {}) for evidence in EVIDENCE),
     )
     found = reconcile(facts, match_names(measured, billed, NameMapping()), tolerances or Tolerances())

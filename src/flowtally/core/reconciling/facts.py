@@ -14,7 +14,7 @@ class BothSides(msgspec.Struct, frozen=True):
 
     measured, billed: By the names of each side. Who is left out has nothing.
     told: Which spans the vendor told; the others say nothing about anybody. None: all.
-    settled_until: Spans that end later may still move: no share, no calendar is estimated from them.
+    still: Which spans stand still; the others may move: no share, no calendar is estimated from them. None: all.
     step: The smallest difference between two of the vendor's figures; 1 and less: they are exact.
     figures: How many of its figures were added up for one sub-user in one span.
     arrived: Of `measured`: what came in after the vendor was asked.
@@ -26,7 +26,7 @@ class BothSides(msgspec.Struct, frozen=True):
     measured: Table
     billed: Table
     told: Sequence[bool] | None = None
-    settled_until: int | None = None
+    still: Sequence[bool] | None = None
     step: int = 1
     figures: int = 1
     arrived: Table = {}
@@ -44,8 +44,7 @@ class BothSides(msgspec.Struct, frozen=True):
 
     @property
     def settled(self) -> tuple[bool, ...]:
-        until = self.settled_until
-        return tuple(until is None or end <= until for end in self.edges[1:])
+        return tuple(self.still) if self.still is not None else (True,) * self.spans
 
     @property
     def steady(self) -> tuple[bool, ...]:
