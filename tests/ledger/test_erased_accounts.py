@@ -20,6 +20,8 @@ from flowtally.ledger import idempotency, used_keys
 from flowtally.ledger.checks import rules
 from flowtally.ledger.database import Ledger
 from flowtally.ledger.erasing import erased_accounts, erasures
+from flowtally.ledger.inventory import lease_plans, orders, stock
+from flowtally.ledger.inventory.stock import NewStock
 from flowtally.ledger.money import plans, purchases, wallet
 from flowtally.ledger.people import accounts, credentials, managed, senders, users, whitelist
 from flowtally.ledger.providers import connected, kept, pulls, said, shadows, stretches
@@ -64,6 +66,8 @@ KEYS = {
     "grant_id",
     "allocation_id",
     "plan_id",
+    "stock_id",
+    "lease_id",
     "transfer_id",
     "voucher_id",
 }
@@ -75,6 +79,8 @@ STAYS = {
     "credentials": {"replaces", "rights", "sender"},
     "grants": {"source"},  # what kind of grant it is
     "installation": {"audit_head", "generation", "holder"},
+    "lease_plans": {"city", "country", "name", "region", "state"},
+    "lease_terms": {"order_id", "what"},
     "managed_users": {"product"},
     "plans": {"name"},  # whoever runs flowtally wrote it, about no account; so in what was bought
     "pools": {"name"},
@@ -91,6 +97,8 @@ STAYS = {
     "shadow_differences": {"dialect", "route"},  # of our own words
     "shadow_routes": {"dialect", "route"},
     "shadows": {"dialect"},
+    # What is leased is the operator's, who had it before and who has it next.
+    "stock": {"address", "city", "country", "name", "region", "sealed", "state", "username"},
     "transfer_entries": {"book"},
     "voucher_ends": {"redeemed_by"},
     "vouchers": {"sealed"},  # the code, which is ours
@@ -144,7 +152,7 @@ def close(tx: Connection, account: str, start: int, end: int, after: int, statem
 
 
 def fill(tx: Connection, account: str, word: str) -> None:
-    wallet.deposit(tx, account, 100, now=4, currency="USD", reference=f"{word} paid", reason=f"{word} wished")
+    wallet.deposit(tx, account, 103, now=4, currency="USD", reference=f"{word} paid", reason=f"{word} wished")
     plans.create_plan(tx, "A plan", 500, 60, now=4, currency="USD", plan_id=f"for-{account}")
     purchases.purchase(tx, account, f"for-{account}", now=5)
     wallet.adjust(tx, account, -40, now=6, currency="USD", reason=f"{word} asked", reference=f"{word} payout")
@@ -162,6 +170,7 @@ def fill(tx: Connection, account: str, word: str) -> None:
     whitelist.put_address(tx, account, None, "198.51.100.8", now=6, most=2)
     used_keys.use_key(tx, account, f"{word} key", "0" * 64, now=6)
     connect(tx, account, word)
+    lease(tx, account)
     answers: list[tuple[str, dict[str, Any]]] = [
         ("", {"id": account, "name": f"{word} Ltd", "timezone": "UTC"}),
         ("", {"id": "grn_1", "account": account, "reference": f"{word} order", "amount": 7}),
@@ -172,6 +181,14 @@ def fill(tx: Connection, account: str, word: str) -> None:
     for number, (whose, answer) in enumerate(answers):
         key = f"{word if whose else account} {number}"
         idempotency.remember(tx, whose, key, "0" * 64, status=201, answer=answer, now=7)
+
+
+def lease(tx: Connection, account: str) -> None:
+    """Something that it had and gave back: nothing of it is a text of the account."""
+    item = stock.add_item(tx, NewStock("isp", f"{account}.example", sealed="sealed"), now=5)
+    lease_plans.create_lease_plan(tx, "isp", 30, 3, now=5, currency="USD", plan_id=f"isp-{account}")
+    [made] = orders.buy_leases(tx, account, f"isp-{account}", some=[item.id], now=6).leases
+    orders.release_lease(tx, account, made, now=7)
 
 
 def connect(tx: Connection, account: str, word: str) -> None:

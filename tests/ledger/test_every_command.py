@@ -20,12 +20,15 @@ from tests.soak import few
 
 from flowtally.core.comparing import Differs
 from flowtally.core.errors import IdempotencyMismatch
+from flowtally.core.leasing import Size
 from flowtally.core.reported import BalanceSaid, GrantSaid, SubUserSaid
 from flowtally.ledger import idempotency, pools, used_keys
 from flowtally.ledger.checks import rules
 from flowtally.ledger.database import Ledger
 from flowtally.ledger.erasing import erased_accounts, erasures
 from flowtally.ledger.installation import read_installation
+from flowtally.ledger.inventory import lease_plans, orders, stock
+from flowtally.ledger.inventory.stock import NewStock
 from flowtally.ledger.money import plans, purchases, wallet
 from flowtally.ledger.people import accounts, credentials, managed, rotation, senders, users, whitelist
 from flowtally.ledger.providers import connected, kept, pulls, said, shadows
@@ -52,6 +55,9 @@ MODULES += [
     pulls,
     said,
     shadows,
+    stock,
+    lease_plans,
+    orders,
 ]
 DIGEST = idempotency.request_digest("POST", "/v1/things", b"{}")
 
@@ -60,7 +66,7 @@ class World(msgspec.Struct, frozen=True):
     """What the commands find: an account, a grant to void; credentials to revoke, change and rotate and one that asks;
     users to change, delete, erase and allocate to, an allocation to take back, an erasure to finish; an account to
     erase and one that was, its user's erasure to finish; money, a plan; providers;
-    vouchers to end."""
+    vouchers to end; something to lease, and a lease."""
 
     grant_id: str
     revocable: str
@@ -72,6 +78,8 @@ class World(msgspec.Struct, frozen=True):
     erased: str
     revocable_voucher: str
     sender: str
+    stock: dict[str, str]  # free ones by what is done to them
+    leases: dict[str, str]
 
 
 BALANCE = BalanceSaid("traffic", "bytes", 500)
@@ -149,6 +157,19 @@ COMMANDS: dict[str, Command] = {
     ),
     "keep_asked": lambda tx, w: shadows.keep_asked(tx, [differed(tx, NOW)], now=NOW),
     "forget_differences": lambda tx, w: shadows.forget_differences(tx, now=NOW),
+    "add_item": lambda tx, w: stock.add_item(tx, NewStock("isp", "192.0.2.9", 80, sealed="sealed"), now=NOW),
+    "import_items": lambda tx, w: stock.import_items(tx, [NewStock("isp", f"192.0.2.{n}") for n in (7, 8)], now=NOW),
+    "change_item": lambda tx, w: stock.change_item(tx, w.stock["change"], username="other", now=NOW),
+    "retire_item": lambda tx, w: stock.retire_item(tx, w.stock["retire"], now=NOW),
+    "create_lease_plan": lambda tx, w: lease_plans.create_lease_plan(tx, "isp", 30, 5, now=NOW, currency="USD"),
+    "retire_lease_plan": lambda tx, w: lease_plans.retire_lease_plan(tx, "unsold", now=NOW),
+    "buy_leases": lambda tx, w: orders.buy_leases(tx, "acme", "gate", now=NOW, grace_ms=5),
+    "give_lease": lambda tx, w: orders.give_lease(tx, "acme", w.stock["give"], now=NOW),
+    "renew_leases": lambda tx, w: orders.renew_leases(tx, "acme", [w.leases["renew"]], now=NOW),
+    "upgrade_lease": lambda tx, w: orders.upgrade_lease(tx, "acme", w.leases["upgrade"], "larger", now=NOW),
+    "release_lease": lambda tx, w: orders.release_lease(tx, "acme", w.leases["release"], now=NOW),
+    "release_all": lambda tx, w: orders.release_all(tx, "beta", now=NOW),
+    "set_auto_renew": lambda tx, w: orders.set_auto_renew(tx, "acme", [w.leases["auto"]], True, now=NOW),
     "use_key": lambda tx, w: used_keys.use_key(tx, "acme", "order-7", DIGEST, now=NOW),
     "remember": lambda tx, w: idempotency.remember(tx, w.asking, "k", DIGEST, status=201, answer={"id": 1}, now=NOW),
 }
@@ -205,8 +226,28 @@ def make_world(tx: Connection) -> World:
             tx, "acme", name, "thordata", secrets={"token": "sealed", "key": "sealed"}, settings={}, since=0, now=4
         )
     tx.execute(insert(metadata.tables["shadow_differences"]), OLD | {"provider": listed(tx).id})
+    some, leased = make_leases(tx)
     made = (revocable.id, changeable.id, rotatable.id, asking.keys_of)
-    return World(grant.id, *made, funded, allocation.id, erased.user_id, unused.id, revocable.sender)
+    return World(grant.id, *made, funded, allocation.id, erased.user_id, unused.id, revocable.sender, some, leased)
+
+
+def make_leases(tx: Connection) -> tuple[dict[str, str], dict[str, str]]:
+    """Of addresses that each command has for itself; `buy_leases` finds its own."""
+    stock.add_item(tx, NewStock("gate", "192.0.2.1"), now=7)
+    free = {
+        name: stock.add_item(tx, NewStock("isp", f"192.0.2.1{n}"), now=7).id
+        for n, name in enumerate(("change", "retire", "give"))
+    }
+    for name, cores in (("gate", None), ("larger", 4), ("unsold", None)):
+        size = Size(cores)
+        lease_plans.create_lease_plan(tx, "gate", 30, 9, now=7, currency="USD", size=size, plan_id=name)
+    leased = {}
+    for n, name in enumerate(("renew", "upgrade", "release", "auto", "all")):
+        item = stock.add_item(tx, NewStock("gate", f"192.0.2.2{n}"), now=7)
+        whose = "beta" if name == "all" else "acme"
+        order = orders.give_lease(tx, whose, item.id, plan_id="gate", starts_at=NOW - 5, now=NOW)
+        leased[name] = order.leases[0]
+    return free, leased
 
 
 @pytest.fixture(scope="module")
@@ -257,7 +298,7 @@ EVERY_ROW = {
 @cache
 def blotted(row: str) -> str:
     return re.sub(
-        r"\b(acc|usr|grn|crd|alc|ret|per|trf|pln|ord|wip|vch|snd|prv|pul|rec|shd)_[0-9a-f]{32}\b|\b[0-9a-f]{64}\b",
+        r"\b(acc|usr|grn|crd|alc|ret|per|trf|pln|ord|wip|vch|snd|prv|pul|rec|shd|stk|lpl|lse)_[0-9a-f]{32}\b|\b[0-9a-f]{64}\b",
         "*",
         row,
     )

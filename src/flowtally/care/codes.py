@@ -151,6 +151,11 @@ COMPARISONS: Final[Mapping[str, Comparison]] = {
             "ledger_audit": "A record of the audit trail was changed, or one is missing.",
             "ledger_transfer": "The entries of a transfer of money do not sum to zero, or are in several currencies.",
             "ledger_overdrawn": "A wallet holds less than zero.",
+            "ledger_lease": (
+                "A lease is not what its terms made of it, it was not paid as they say, or an address is held by two "
+                "at one instant."
+            ),
+            "ledger_stock": "An address in stock is free from another instant on than its leases say, or is misspelt.",
             "ledger_currency": "Money is kept in several currencies.",
             "ledger_purchase": "A purchase was not paid, or did not give what was bought.",
         },

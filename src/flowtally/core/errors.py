@@ -364,6 +364,58 @@ class PlanRetired(Conflict):
     title = "The plan is no longer sold"
 
 
+class OutOfStock(Conflict):
+    """Fewer are free than were asked for. `free` says how many there are. Nothing was leased, and nothing was paid.
+
+    Cause: Another buyer was quicker, or nothing in stock is of the kind, place and size that the plan is for.
+
+    Do: Ask for fewer, for another place, or for another plan.
+    """
+
+    code = "out_of_stock"
+    title = "Out of stock"
+
+
+class StockHeld(Conflict):
+    """Somebody holds it, or may still renew it: for that time it can be leased to nobody else. `stock` is its id.
+
+    Cause: Two leases of one address at one instant were asked for, or an address was added to stock that is still
+    leased to somebody under an entry that was retired.
+
+    Do: Wait for the end of the lease that holds it, release that one, or take another address.
+    """
+
+    code = "stock_held"
+    title = "Held by a lease"
+
+
+class StockRetired(Conflict):
+    """The address or the server was retired from stock. Leases of it run to their end; it cannot be leased again, nor
+    can they be renewed or upgraded. `stock` is its id.
+
+    Cause: The operator no longer has it, or has it no longer for this.
+
+    Do: Lease another one.
+    """
+
+    code = "stock_retired"
+    title = "Retired from stock"
+
+
+class LeaseEnded(Conflict):
+    """The lease cannot be changed any more, or not in this way: it was released, it is over, or it has no end.
+    `lease` is its id.
+
+    Cause: It was renewed after its end and the time that the operator grants after that, or an upgrade was asked for
+    after its end. A lease without an end has nothing to renew.
+
+    Do: Lease it again, if it is still free.
+    """
+
+    code = "lease_ended"
+    title = "The lease has ended"
+
+
 class LimitReached(Conflict):
     """There are as many things of this kind as there may be. `limit` says how many.
 
@@ -628,6 +680,20 @@ class Unprocessable(FlowtallyError):
     status = 422
     code = "unprocessable"
     title = "Unprocessable content"
+
+
+class LinesRefused(Unprocessable):
+    """A file is taken as a whole or not at all, and some of its lines cannot be taken. `faults` names them, each with
+    its `line` and what is wrong with it (`detail`); it lists no more than 100, and `count` says how many there are.
+    Nothing was changed.
+
+    Cause: A value that cannot be read or is out of its bounds, a column that is missing, or a line that is there twice.
+
+    Do: Correct these lines, then send the whole file again.
+    """
+
+    code = "lines_refused"
+    title = "Lines of the file cannot be taken"
 
 
 class AtomicRefused(Unprocessable):

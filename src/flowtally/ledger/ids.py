@@ -29,6 +29,9 @@ Prefix = Literal[
     "pul_",
     "rec_",
     "shd_",
+    "stk_",
+    "lpl_",
+    "lse_",
 ]
 
 

@@ -532,6 +532,135 @@ purchases = Table(
 )
 Index("ix_purchases_account_id", purchases.c.account, purchases.c.id)
 
+# What can be leased: addresses and servers. `port` 0: none. `sealed`: the password, encrypted. `free_at`: the instant
+# from which nobody holds it any more nor is it kept for anybody, as its leases say. One that is retired stays.
+stock = Table(
+    "stock",
+    metadata,
+    Column("id", Words, primary_key=True),
+    Column("kind", Words, nullable=False),
+    Column("address", Words, nullable=False),
+    Column("port", Integer, nullable=False),
+    Column("username", Words, nullable=False),
+    Column("sealed", Words),
+    Column("name", Words, nullable=False),  # of its host
+    Column("country", Words, nullable=False),
+    Column("state", Words, nullable=False),
+    Column("city", Words, nullable=False),
+    Column("region", Words, nullable=False),
+    Column("cpu_cores", Integer),
+    Column("memory_mib", Integer),
+    Column("bandwidth_mbps", Integer),
+    Column("free_at", BigInteger, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("changed_at", BigInteger, nullable=False),
+    Column("retired_at", BigInteger),
+    CheckConstraint("length(kind) BETWEEN 1 AND 64", name="kind"),
+    CheckConstraint("length(address) BETWEEN 1 AND 253", name="address"),
+    CheckConstraint("port BETWEEN 0 AND 65535", name="port"),
+    CheckConstraint("cpu_cores >= 1 AND memory_mib >= 1 AND bandwidth_mbps >= 1", name="size"),
+)
+_IN_STOCK = text("retired_at IS NULL")
+Index(
+    "uq_stock_endpoint",
+    stock.c.address,
+    stock.c.port,
+    unique=True,
+    sqlite_where=_IN_STOCK,
+    postgresql_where=_IN_STOCK,
+)
+Index("ix_stock_free", stock.c.kind, stock.c.free_at, stock.c.id, sqlite_where=_IN_STOCK, postgresql_where=_IN_STOCK)
+Index("ix_stock_address", stock.c.address)
+Index("ix_stock_name", stock.c.name)
+
+# For how much something in stock is leased, for how long; of which place and size, where it says so. Only `retired_at`
+# is ever set.
+lease_plans = Table(
+    "lease_plans",
+    metadata,
+    Column("id", Words, primary_key=True),
+    Column("name", Words, nullable=False),
+    Column("kind", Words, nullable=False),
+    Column("days", Integer, nullable=False),
+    Column("price", BigInteger, nullable=False),
+    Column("currency", Words, nullable=False),
+    Column("country", Words, nullable=False),
+    Column("state", Words, nullable=False),
+    Column("city", Words, nullable=False),
+    Column("region", Words, nullable=False),
+    Column("cpu_cores", Integer),
+    Column("memory_mib", Integer),
+    Column("bandwidth_mbps", Integer),
+    Column("created_at", BigInteger, nullable=False),
+    Column("retired_at", BigInteger),
+    CheckConstraint("length(id) BETWEEN 1 AND 256", name="id"),
+    CheckConstraint("length(name) BETWEEN 1 AND 256", name="name"),
+    CheckConstraint("length(kind) BETWEEN 1 AND 64", name="kind"),
+    CheckConstraint("days BETWEEN 1 AND 36500", name="days"),
+    CheckConstraint(f"price BETWEEN 1 AND {MAX_QUANTITY}", name="price"),
+    CheckConstraint("length(currency) = 3", name="currency"),
+    CheckConstraint("cpu_cores >= 1 AND memory_mib >= 1 AND bandwidth_mbps >= 1", name="size"),
+)
+
+# Who holds what, from when until when, as its terms say; kept for ever. `grace_ms`: for so long after its end it can be
+# renewed, and nobody else can have it.
+leases = Table(
+    "leases",
+    metadata,
+    Column("id", Words, primary_key=True),
+    Column("account", Words, ForeignKey("accounts.id"), nullable=False),
+    Column("stock_id", Words, ForeignKey("stock.id"), nullable=False),
+    Column("plan_id", Words, ForeignKey("lease_plans.id")),  # what it is renewed by
+    Column("starts_at", BigInteger, nullable=False),
+    Column("ends_at", BigInteger),
+    Column("grace_ms", BigInteger, nullable=False),
+    Column("auto_renew", Integer, nullable=False),
+    Column("released_at", BigInteger),
+    Column("cpu_cores", Integer),
+    Column("memory_mib", Integer),
+    Column("bandwidth_mbps", Integer),
+    Column("created_at", BigInteger, nullable=False),
+    CheckConstraint("starts_at >= 0 AND (ends_at IS NULL OR starts_at < ends_at)", name="life"),
+    CheckConstraint("grace_ms >= 0", name="grace"),
+    CheckConstraint("auto_renew IN (0, 1)", name="auto_renew"),
+    CheckConstraint("released_at >= starts_at", name="released"),
+    CheckConstraint("cpu_cores >= 1 AND memory_mib >= 1 AND bandwidth_mbps >= 1", name="size"),
+)
+Index("ix_leases_account_id", leases.c.account, leases.c.id)
+Index("ix_leases_stock_id_id", leases.c.stock_id, leases.c.id)
+_RENEWED = text("auto_renew = 1 AND released_at IS NULL")
+Index("ix_leases_auto_renew", leases.c.ends_at, sqlite_where=_RENEWED, postgresql_where=_RENEWED)
+
+# Never updated, never deleted from: how a lease became what it is. `price`: of the plan for this stretch of time; paid
+# by that transfer together with the other terms of the order, or by nobody.
+lease_terms = Table(
+    "lease_terms",
+    metadata,
+    Column("lease_id", Words, ForeignKey("leases.id"), nullable=False),
+    Column("number", Integer, nullable=False),
+    Column("what", Words, nullable=False),
+    Column("order_id", Words, nullable=False),
+    Column("plan_id", Words, ForeignKey("lease_plans.id")),
+    Column("starts_at", BigInteger, nullable=False),
+    Column("ends_at", BigInteger),
+    Column("price", BigInteger, nullable=False),
+    Column("currency", Words, nullable=False),
+    Column("transfer_id", Words, ForeignKey("transfers.id")),
+    Column("cpu_cores", Integer),
+    Column("memory_mib", Integer),
+    Column("bandwidth_mbps", Integer),
+    Column("created_at", BigInteger, nullable=False),
+    _promise(),
+    PrimaryKeyConstraint("lease_id", "number"),
+    CheckConstraint("number >= 1", name="number"),
+    CheckConstraint("what IN ('given', 'bought', 'renewed', 'upgraded', 'released')", name="what"),
+    CheckConstraint("ends_at IS NULL OR starts_at <= ends_at", name="span"),
+    CheckConstraint(f"price BETWEEN 0 AND {MAX_QUANTITY}", name="price"),
+    CheckConstraint("transfer_id IS NULL OR what IN ('bought', 'renewed', 'upgraded')", name="paid"),
+)
+Index("ix_lease_terms_order_id", lease_terms.c.order_id)
+Index("ix_lease_terms_transfer_id", lease_terms.c.transfer_id)
+
 # Never deleted from, never updated but where an account is erased (`audit_erased`): what was done, one row each, in the
 # transaction that did it (`trail`). Without `credential`: by the server itself; `of_account`: whose credential it was.
 # `account`: whom it is about, if anybody.

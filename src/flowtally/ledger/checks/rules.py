@@ -24,7 +24,7 @@ from sqlalchemy import (
 )
 
 from flowtally.core.errors import Unprocessable
-from flowtally.ledger.checks import schema, trail, wallet
+from flowtally.ledger.checks import leases, schema, trail, wallet
 from flowtally.ledger.checks.fault import LISTED, PAGE, Fault, Rule
 from flowtally.ledger.erasing import erased_accounts
 from flowtally.ledger.idempotency import SECRET_FIELDS
@@ -255,6 +255,7 @@ RULES: Final[tuple[Rule, ...]] = (
     _erased,
     _erased_accounts,
     *wallet.RULES,
+    *leases.RULES,
     *trail.RULES,
     _whitelisted,
 )

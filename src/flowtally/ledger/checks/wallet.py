@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from typing import Any, Final
 
-from sqlalchemy import Connection, and_, select
+from sqlalchemy import Connection, and_, exists, select
 
 from flowtally.core.edges import second_of
 from flowtally.core.times import DAY_MS
@@ -17,7 +17,7 @@ from flowtally.core.units import human_money
 from flowtally.ledger.checks.fault import LISTED, PAGE, Fault, Rule
 from flowtally.ledger.money.purchases import SOURCE
 from flowtally.ledger.money.wallet import BOOKS
-from flowtally.ledger.tables import grants, plans, purchases, transfer_entries, transfers
+from flowtally.ledger.tables import grants, lease_plans, lease_terms, plans, purchases, transfer_entries, transfers
 
 
 def _zero(tx: Connection) -> Iterator[Fault]:
@@ -59,7 +59,11 @@ def _overdrawn(tx: Connection) -> Iterator[Fault]:
 
 def _one_currency(tx: Connection) -> Iterator[Fault]:
     """Money of two currencies cannot be added up."""
-    found = {row for table in (transfers, plans) for row in tx.execute(select(table.c.currency).distinct()).scalars()}
+    found = {
+        row
+        for table in (transfers, plans, lease_plans)
+        for row in tx.execute(select(table.c.currency).distinct()).scalars()
+    }
     if len(found) > 1:
         yield Fault("currency", "ledger", f"keeps money in {', '.join(sorted(found))}")
 
@@ -90,9 +94,10 @@ def _paid_and_granted(tx: Connection) -> Iterator[Fault]:
 
 
 def _sold(tx: Connection) -> Iterator[Fault]:
-    """Nobody paid for a purchase that is not there."""
+    """Nobody paid for a purchase or a lease that is not there."""
     query = select(transfers.c.id).outerjoin(purchases, purchases.c.transfer_id == transfers.c.id)
-    query = query.where(transfers.c.kind == "purchase", purchases.c.id.is_(None)).limit(LISTED)
+    leased = exists().where(lease_terms.c.transfer_id == transfers.c.id).correlate(transfers)
+    query = query.where(transfers.c.kind == "purchase", purchases.c.id.is_(None), ~leased).limit(LISTED)
     for (transfer,) in tx.execute(query):
         yield Fault("purchase", f"transfer {transfer}", "was paid for a purchase that is not there")
 

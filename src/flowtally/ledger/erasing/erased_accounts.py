@@ -37,6 +37,7 @@ from flowtally.ledger import trail
 from flowtally.ledger.erasing import erased_audit
 from flowtally.ledger.erasing.erased_reconciliations import forget_names, names_borne_by
 from flowtally.ledger.installation import this_promise
+from flowtally.ledger.inventory.orders import release_all
 from flowtally.ledger.money.wallet import balance_of, shown_balance
 from flowtally.ledger.people import names
 from flowtally.ledger.people.accounts import Account, read_account
@@ -107,6 +108,7 @@ def erase_account(tx: Connection, account_id: str, *, now: int) -> AccountErasur
         revoked = list(tx.execute(select(credentials.c.id).where(live).order_by(credentials.c.id)).scalars())
         tx.execute(update(credentials).where(live).values(revoked_at=now))
         _end_providers(tx, account_id, now)
+        release_all(tx, account_id, now=now)
         gone: dict[str, Any] = {"name": "", "erased_at": now, "changed_at": now}
         said = {"again": False, "credentials": trail.ids(revoked)}
     else:

@@ -23,14 +23,15 @@ from flowtally.ledger import trail
 from flowtally.ledger.ids import new_id
 from flowtally.ledger.pages import DEFAULT_LIMIT, ListPage, read_page
 from flowtally.ledger.people.accounts import read_account, read_open_account
-from flowtally.ledger.tables import plans, transfer_entries, transfers
+from flowtally.ledger.tables import lease_plans, plans, transfer_entries, transfers
 from flowtally.ledger.texts import MAX_REFERENCE_CHARS, check_known, check_money, check_text
 
 MAX_MICROS: Final = MAX_QUANTITY  # one movement, and all that a wallet may hold: 9 thousand million
 
 BOOKS: Final[dict[TransferKind, str]] = {"deposit": "deposits", "adjustment": "adjustments", "purchase": "sales"}
 _OTHERS: Final = tuple(
-    select(table.c.currency).where(table.c.currency != bindparam("asked")).limit(1) for table in (transfers, plans)
+    select(table.c.currency).where(table.c.currency != bindparam("asked")).limit(1)
+    for table in (transfers, plans, lease_plans)
 )
 
 
