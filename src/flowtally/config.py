@@ -117,7 +117,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             ge=0,
             le=2**53 - 1,
         ),
-    ] = 100
+    ] = 0
     max_whitelist_ips: Annotated[
         int,
         Meta(description="How many addresses one whitelist may hold.", ge=1, le=1000),

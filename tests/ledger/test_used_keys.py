@@ -23,6 +23,15 @@ def acme(ledger: Ledger) -> Ledger:
     return ledger
 
 
+def test_a_key_is_known_by_what_its_request_was_known_by_before(acme: Ledger) -> None:
+    with acme.begin() as tx:
+        assert use_key(tx, "acme", "k", OTHER, now=1) is True
+    with acme.begin() as tx:
+        assert use_key(tx, "acme", "k", DIGEST, now=2, formerly=[OTHER]) is False
+        with pytest.raises(IdempotencyMismatch):
+            use_key(tx, "acme", "k", DIGEST, now=2, formerly=["c" * 64])
+
+
 def test_a_key_stands_for_one_request_of_its_account_for_good(acme: Ledger) -> None:
     with acme.begin() as tx:
         assert use_key(tx, "acme", "k", DIGEST, now=1) is True

@@ -100,7 +100,7 @@ def test_the_same_request_under_its_key_happens_once_and_is_answered_as_before(f
         assert asking.post("allocate-flow-sub-account", **ALLOCATION, day="0", proxy_type="1") == {}
     assert (left(client), left_of(client)) == (100 * 1024 - 1034, 1034)
     client.delete(USER)
-    assert fox.post("create-sub-account", **CREATION) == {"account": "sub-account-1", "password": "correct-horse"}
+    assert fox.post("create-sub-account", **CREATION) == {"account": "sub-account-1", "password": ""}  # it is no more
     assert fox.post("allocate-flow-sub-account", **ALLOCATION) == {}
     assert left(client) == 100 * 1024
 
@@ -117,7 +117,51 @@ def test_a_key_that_was_used_for_something_else_changes_nothing(
     assert left(client) == before
 
 
-@pytest.mark.parametrize("change", [{"password": "correct-hors"}, {"account": "sub-account-2"}, {"flow": "1"}])
+def test_a_retry_that_draws_another_password_is_answered_with_the_one_that_is_kept(fox: Fox, client: Client) -> None:
+    """As a public client of resellers does: it draws a password for each attempt."""
+    first = fox.post("create-sub-account", **CREATION)
+    retry = CREATION | {"password": "another-drawn"}
+    assert fox.post("create-sub-account", **retry) == first
+    assert (left(client), left_of(client)) == (99 * 1024, 1024)
+    fox.post("update-pass", account="sub-account-1", password="battery-stapl")
+    assert fox.post("create-sub-account", **retry)["password"] == "battery-stapl"
+
+
+def test_a_retry_tells_no_password_to_who_may_not_read_passwords(fox: Fox, client: Client) -> None:
+    fox.post("create-sub-account", **CREATION)
+    rights = {"scope": "custom", "rights": ["users:write", "allocations:write"]}
+    made = client.post("/v1/accounts/reseller01/credentials", json=rights).json()
+    writer = Fox(client, made["id"], made["token"])
+    assert writer.post("create-sub-account", **CREATION)["password"] == "correct-horse"  # it said so itself
+    assert writer.post("create-sub-account", **CREATION | {"password": "another-drawn"})["password"] == ""
+
+
+def test_a_retry_tells_nobodys_password_but_a_sub_accounts(fox: Fox, client: Client) -> None:
+    fox.post("create-sub-account", **CREATION)
+    client.delete(USER)
+    other = {"name": "sub-account-1", "password": "of somebody else"}
+    assert client.post("/v1/accounts/reseller01/users", json=other).status_code == 201
+    assert fox.post("create-sub-account", **CREATION)["password"] == ""
+
+
+def test_a_creation_of_an_earlier_version_is_known_by_its_key(fox: Fox, client: Client, app_ledger: Ledger) -> None:
+    """0.2.0 kept a digest that has the password in it."""
+    from sqlalchemy import update
+
+    from flowtally.ledger.idempotency import request_digest
+    from flowtally.ledger.vault import Vault
+
+    fox.post("create-sub-account", **CREATION)
+    vault: Vault = client.app.state.services.vault
+    then = request_digest("POST", "ipfoxy", b'["create","sub-account-1","correct-horse",1024,0]')
+    with app_ledger.begin() as tx:
+        tx.execute(update(used_keys).values(digest=vault.blind(then)))
+    assert fox.post("create-sub-account", **CREATION) == {"account": "sub-account-1", "password": "correct-horse"}
+    assert fox.refused("POST", "create-sub-account", **CREATION | {"flow": "1"}) == 60400
+    assert left(client) == 99 * 1024
+
+
+@pytest.mark.parametrize("change", [{"account": "sub-account-2"}, {"flow": "1"}, {"day": "30"}])
 def test_a_key_of_a_creation_is_of_that_creation(fox: Fox, client: Client, change: dict[str, str]) -> None:
     fox.post("create-sub-account", **CREATION)
     assert fox.refused("POST", "create-sub-account", **CREATION | change) == 60400
@@ -180,9 +224,9 @@ def test_what_is_kept_of_a_creation_does_not_let_its_password_be_guessed(fox: Fo
     fox.post("create-sub-account", **CREATION)
     with app_ledger.read() as tx:
         digest = tx.execute(select(used_keys.c.digest)).scalar_one()
-    told = b'["create","sub-account-1","correct-horse",1024,0]'
+    told = (b'["create","sub-account-1","correct-horse",1024,0]', b'["create","sub-account-1",1024,0]')
     assert len(digest) == 64
-    assert digest != request_digest("POST", "ipfoxy", told)
+    assert digest not in [request_digest("POST", "ipfoxy", one) for one in told]
 
 
 def test_a_whitelist_is_replaced_whole_and_cleared_by_an_empty_list(fox: Fox, client: Client) -> None:
@@ -217,6 +261,14 @@ def test_more_sub_accounts_or_addresses_than_may_be_are_refused_and_change_nothi
     assert fox.refused("POST", "update-ip-whitelist", **ips) == 60400
     assert client.get(f"{USER}/whitelist").json()["items"] == []
     assert left(client) == 99 * 1024
+
+
+def test_sub_accounts_have_no_limit_of_their_own(fox: Fox, client: Client, app_ledger: Ledger) -> None:
+    with app_ledger.begin() as tx:
+        for number in range(100):
+            managed.create_user(tx, "reseller01", f"sub-acc-{number:03d}", now=1, funded=True)
+    fox.post("create-sub-account", **CREATION)
+    assert fox.get("get-sub-account-list")["total"] == "102"
 
 
 def test_nothing_is_seen_or_changed_of_another_resellers(fox: Fox, rival: Fox, client: Client) -> None:

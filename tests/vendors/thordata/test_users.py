@@ -9,6 +9,8 @@ import pytest
 from tests.conftest import Client
 from tests.vendors.thordata.conftest import AGENTS, KB, MB, OTHERS, Shop, shop_of
 
+from flowtally.vendors.thordata.settings import Settings
+
 USER = {"username": "user123", "password": "password123", "traffic_limit": "0", "status": "true"}
 REFUSED_WHEN_MADE = [
     ({"username": "ab"}, 10015),
@@ -236,7 +238,23 @@ def test_one_user_too_many_is_10019(make_client: Callable[..., Client]) -> None:
 
 
 def test_where_there_is_no_limit_the_list_names_a_number_all_the_same(make_client: Callable[..., Client]) -> None:
-    shop = shop_of(make_client(max_users=0))
+    shop = shop_of(make_client(vendors={"thordata": Settings(max_users=0)}))
     shop.make("user123")
     told = shop.ok("proxy-users/user-list")
     assert told["limit"] == told["remaining_limit"] + told["user_count"] == 1_000_000
+def test_the_limit_of_proxy_users_is_this_dialects_own(make_client: Callable[..., Client]) -> None:
+    """100 as in the example on their page; funded users, whom this dialect does not know, take no place."""
+    client = make_client(vendors={"thordata": Settings(max_users=2)})
+    shop = shop_of(client)
+    for name in ("bought1", "bought2", "bought3"):
+        assert client.post("/v1/accounts/shop/users", json={"name": name, "funded": True}).status_code == 201
+    shop.make("user123")
+    assert shop.ok("proxy-users/user-list")["remaining_limit"] == 1
+    shop.make("user456")
+    assert shop.post("proxy-users/create-user", **{**USER, "username": "user456"})["code"] == 10018
+    assert shop.post("proxy-users/create-user", **{**USER, "username": "user789"})["code"] == 10019
+    assert client.get("/v1/accounts/shop/users/user789").status_code == 404
+    assert client.post("/v1/accounts/shop/users", json={"name": "user789"}).status_code == 201
+    assert (shop.ok("proxy-users/user-list")["limit"], shop.ok("proxy-users/user-list")["remaining_limit"]) == (3, 0)
+
+

@@ -62,6 +62,15 @@ class Settings(base.Settings, frozen=True, kw_only=True):
         bool,
         Meta(description="Refuse `create-user` with 10017 while the account has no grant in force for such users."),
     ] = False
+    max_users: Annotated[
+        int,
+        Meta(
+            description="How many proxy users an account may have, of all kinds together; one more is 10019. The limit "
+            "of the example on their page. 0: any number. `FLOWTALLY_MAX_USERS` holds beside it.",
+            ge=0,
+            le=2**53 - 1,
+        ),
+    ] = 100
     whitelist_array: Annotated[
         bool | None,
         Meta(

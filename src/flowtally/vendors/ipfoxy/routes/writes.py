@@ -2,6 +2,8 @@
 
 Traffic is passed on once per `idempotency_key`, which is the account's, over all operations and for good; what failed
 used no key. The first answer follows from the request, so the same request is answered the same without being kept.
+Of a creation the password is no part of what makes it the same: who retries may draw another one, and is told the one
+that is kept.
 """
 
 from __future__ import annotations
@@ -55,11 +57,12 @@ KEY: Final = "order-20260301-1"
 def create_sub_account(call: DialectCall, given: Creating) -> wire.Created:
     """A user that is paid from its own balance, and the first residential traffic in it, drawn from the account's: both
     or neither; so it needs the right `allocations:write`, too. The name is borne once in the account, and is not that
-    of the caller's own account."""
+    of the caller's own account. Traffic under it that came before stays the account's. The same again under its key
+    makes nothing and is answered with the password that is kept, whatever password it has."""
     call.require("allocations:write")
-    made = wire.Created(given.account, given.password)
-    if not _is_new(call, given.idempotency_key, "create", given.account, given.password, given.flow, given.day):
-        return made
+    formerly = ("create", given.account, given.password, given.flow, given.day)
+    if not _is_new(call, given.idempotency_key, "create", given.account, given.flow, given.day, formerly=formerly):
+        return wire.Created(given.account, _kept_password(call, given))
     if given.account == call.account:
         raise NameTaken(f"{given.account!r} is your main account.", name=given.account)
     user = managed.create_user(
@@ -72,7 +75,7 @@ def create_sub_account(call: DialectCall, given: Creating) -> wire.Created:
         most=call.services.config.max_users,
     )
     _pass_on(call, user.id, given.flow, given.day)
-    return made
+    return wire.Created(given.account, given.password)
 
 
 @route(
@@ -131,11 +134,25 @@ def update_whitelist(call: DialectCall, given: Whitelisting) -> wire.Empty:
     return wire.Empty()
 
 
-def _is_new(call: DialectCall, key: str, *request: Any) -> bool:
-    """False where the same was done under this key; IdempotencyMismatch where something else was. What is kept of a
-    request that holds a password does not let it be guessed."""
-    digest = request_digest("POST", "ipfoxy", msgspec.json.encode(request))
-    return use_key(call.tx, call.account, key, call.services.vault.blind(digest), now=call.now)
+def _is_new(call: DialectCall, key: str, *request: Any, formerly: tuple[Any, ...] | None = None) -> bool:
+    """False where the same was done under this key; IdempotencyMismatch where something else was. `formerly`: what made
+    it the same in versions before this one."""
+    before = () if formerly is None else (_digest(call, formerly),)
+    return use_key(call.tx, call.account, key, _digest(call, request), now=call.now, formerly=before)
+
+
+def _digest(call: DialectCall, request: tuple[Any, ...]) -> str:
+    """What is kept of a request does not let it be guessed: those of earlier versions hold a password."""
+    return call.services.vault.blind(request_digest("POST", "ipfoxy", msgspec.json.encode(request)))
+
+
+def _kept_password(call: DialectCall, given: Creating) -> str:
+    """The one that is kept of the account; empty where there is none any more. Who may not read passwords is told none
+    that it did not send itself."""
+    bearer = users.users_named(call.tx, call.account, [given.account]).get(given.account)
+    sealed = managed.sealed_password(call.tx, bearer.id) if bearer is not None and bearer.funded else None
+    kept = "" if sealed is None else call.services.vault.reveal(sealed)
+    return kept if kept == given.password or call.credential.may("passwords:read") else ""
 
 
 def _pass_on(call: DialectCall, user_id: str, flow: int, day: int) -> None:

@@ -86,18 +86,24 @@ def list_proxy_users(call: DialectCall, given: OfFamily) -> UserList | Adapted:
     if count > MOST_LISTED:
         raise ThordataError(wire.PARAMETER, f"There are more than {MOST_LISTED} users: list them natively")
     listed = roster.list_managed(call.tx, call.account, pool=pool, funded=False, limit=MOST_LISTED)
-    most = call.services.config.max_users or NO_END
-    remaining = max(0, most - roster.count_managed(call.tx, call.account))
+    room = _room(call)
     used = lifetime_use(call.tx, call.usage, call.account, [one.user.id for one in listed], LAST_INSTANT)
     bytes_of = {user: sum(one.bytes for one in each.values()) for user, each in used.items()}
 
     def show(unit: Unit) -> UserList:
-        return UserList(count + remaining, remaining, count, _show(call, listed, bytes_of, unit))
+        return UserList(count + room, room, count, _show(call, listed, bytes_of, unit))
 
     wanted = call.settings.list_unit
     if wanted == "client" and client_of(call.asked) in COUNTS_KB:
         return Adapted(show(IN_KB), show(IN_MB))
     return show(IN_KB if wanted == "KB" else IN_MB)
+
+
+def _room(call: DialectCall) -> int:
+    """How many more proxy users may be made: funded users are none, but count where the installation has a limit."""
+    own, every = call.settings.max_users or NO_END, call.services.config.max_users or NO_END
+    there = roster.count_managed(call.tx, call.account, funded=False), roster.count_managed(call.tx, call.account)
+    return max(0, min(own - there[0], every - there[1]))
 
 
 def _show(call: DialectCall, listed: Sequence[Managed], bytes_of: Mapping[str, int], unit: Unit) -> list[ProxyUser]:
@@ -149,6 +155,9 @@ def create_proxy_user(call: DialectCall, given: CreateUser) -> Written:
         password=call.services.vault.seal(user.password),
         most=call.services.config.max_users,
     )
+    most = call.settings.max_users
+    if most and roster.count_managed(call.tx, call.account, funded=False) > most:
+        raise ThordataError(wire.TOO_MANY)
     return Written()
 
 
