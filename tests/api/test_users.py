@@ -110,9 +110,28 @@ def test_the_list_tells_what_each_ever_used_from_one_question(
     assert client.get(USERS).json()["items"][0]["used"] is None
 
 
+@pytest.mark.parametrize("funded", [False, True])
+def test_a_user_whose_name_traffic_brought_begins_empty_and_the_past_stays(
+    client: Client, acme: str, clock: Clock, funded: bool
+) -> None:
+    before = client.get(f"{USERS}/alice").json()
+    account = client.get("/v1/accounts/acme/balance").json()
+    usage = client.get(f"{USERS}/{before['id']}/usage").json()
+    made = create(client, "alice", funded=funded, limit=LIMIT).json()
+    assert (made["id"] != before["id"], made["managed"], made["created_at"]) == (True, True, "2026-03-15T12:00:00Z")
+    assert client.get(f"{USERS}/alice").json() == made
+    assert client.get(f"{USERS}/{before['id']}").json() == before | {"status": "deleted", "managed": True}
+    assert client.get(f"{USERS}/{before['id']}/usage").json()["total"] == usage["total"]
+    assert usage["total"]["bytes"] > 0
+    assert client.get("/v1/accounts/acme/balance").json()["pools"] == account["pools"]
+    assert client.get(f"{USERS}/alice/balance").json()["limit"]["used"] == 0
+    then = client.get(f"{USERS}/alice/balance", params={"as_of": account["as_of"]["token"]}).json()
+    assert (then["user_id"], then["status"], then["limit"]) == (before["id"], "active", None)
+
+
 def test_an_account_has_so_many_managed_users_and_no_more(make_client: Callable[..., Client], acme: str) -> None:
     client = make_client(max_users=2)
-    create(client, "alice")  # taken over
+    assert client.patch(f"{USERS}/alice", json={"limit": LIMIT}).json()["managed"] is True  # taken over
     assert create(client).status_code == 201
     refused = create(client, "guy")
     body = refused.json()
@@ -205,7 +224,6 @@ def test_what_is_kept_of_a_request_does_not_let_its_password_be_guessed(
         ({"name": "a", "status": "deleted"}, 422, "status"),
         ({"name": "a", "password": ""}, 422, "password"),
         ({"name": "a", "funded": "yes"}, 422, "funded"),
-        ({"name": "alice", "funded": True}, 409, None),
     ],
 )
 def test_a_user_that_cannot_be(client: Client, acme: str, body: Any, status: int, field: str | None) -> None:

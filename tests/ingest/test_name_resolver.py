@@ -103,8 +103,8 @@ TURNS = st.lists(st.tuples(EVENTS, st.sampled_from(["ann", "anna", "bob"]), st.s
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(TURNS)
 def test_names_of_many_events_are_whose_they_are_event_by_event(app_ledger: Ledger, turns: Turns) -> None:
-    """Each turn: a block of events, then a name goes from one user to another. The model asks the ledger's own history
-    for one event after the other."""
+    """Each turn: a block of events, then a name goes from one user to another, or to a new one. The model asks the
+    ledger's own history for one event after the other."""
     account = f"acc-{next(NUMBERS)}"
     with app_ledger.begin() as tx:
         accounts.create_account(tx, account, now=1)
@@ -124,7 +124,10 @@ def test_names_of_many_events_are_whose_they_are_event_by_event(app_ledger: Ledg
         assert [found[place] for place in places.tolist()] == model
         assert len(made) == len(free)
         with suppress(FlowtallyError), app_ledger.begin() as tx:
-            managed.change_user(tx, account, old, name=new, now=10 * (turn + 1))
+            if old == new:
+                managed.create_user(tx, account, new, now=10 * (turn + 1))
+            else:
+                managed.change_user(tx, account, old, name=new, now=10 * (turn + 1))
         resolver.forget(account)
 
 
@@ -214,6 +217,24 @@ def test_use_before_a_rename_stays_with_the_old_bearer_through_the_door(light: S
     who = {row["id"] or row["sequence"]: row["user"] for row in light.store.inner.rows}  # type: ignore[attr-defined]
     assert (who["a"], who["b"], who[1], who[2]) == (first, first, first, first)
     assert who["c"] != first
+
+
+@pytest.mark.parametrize("funded", [False, True])
+def test_use_before_a_user_was_created_stays_with_whom_traffic_brought_through_the_door(
+    light: Services, funded: bool
+) -> None:
+    """Also where it arrives after that; use dated from then on is the new user's, and nobody else is made."""
+    before, after = format_instant(NOW - 1), format_instant(NOW)
+    light.send(*named("a", user="ann", time=before))
+    [seen] = users_of(light)
+    with light.ledger.begin() as tx:
+        made = managed.create_user(tx, "acme", "ann", funded=funded, now=NOW).id
+    light.door.forget_names("acme")
+    light.send(*named("b", user="ann", time=before), *named("c", user="ann", time=after))
+    light.send(*numbered(1, 1, user="ann", time=before), *numbered(2, 2, user="ann", time=after))
+    who = {row["id"] or row["sequence"]: row["user"] for row in light.store.inner.rows}  # type: ignore[attr-defined]
+    assert who == {"a": seen, "b": seen, 1: seen, "c": made, 2: made}
+    assert users_of(light) == sorted([seen, made])
 
 
 def test_a_user_deleted_is_refused_from_then_on_where_users_are_not_made(light: Services) -> None:

@@ -93,6 +93,14 @@ def take_the_name(tx: Tx, now: int) -> None:
     managed.create_user(tx, "acme", "fay", now=now)
 
 
+def bring_a_name(tx: Tx, now: int) -> None:
+    users.ensure_users(tx, [("acme", "may")], now)
+
+
+def give_the_name(tx: Tx, now: int) -> None:
+    managed.create_user(tx, "acme", "may", now=now, limit=Limit(7))
+
+
 DONE: tuple[Do, ...] = (
     grant,
     lambda tx, now: accounts.change_account(tx, "acme", now=now, timezone="Asia/Tokyo"),
@@ -103,6 +111,8 @@ DONE: tuple[Do, ...] = (
     rename_twice,
     revoke,
     take_the_name,
+    bring_a_name,
+    give_the_name,
     close,
     lambda tx, now: accounts.change_account(tx, "acme", now=now, timezone="Europe/Rome"),
     lambda tx, now: managed.change_user(tx, "acme", "usr_1", now=now, status="disabled", limit=None),

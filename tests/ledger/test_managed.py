@@ -5,9 +5,13 @@ from __future__ import annotations
 import pytest
 
 from flowtally.core.errors import Conflict, NameTaken, UnknownAccount, UnknownUser, Unprocessable
+from flowtally.ledger.checks import rules
 from flowtally.ledger.database import Ledger
-from flowtally.ledger.people import accounts, managed, names, users
+from flowtally.ledger.installation import read_installation
+from flowtally.ledger.known import Known
+from flowtally.ledger.people import accounts, managed, names, users, whitelist
 from flowtally.ledger.people.users import Limit
+from flowtally.ledger.recorded import Filter, list_records
 from flowtally.ledger.sealed import any_sealed
 
 MONTHLY = Limit(5_000, "bytes", "month")
@@ -33,18 +37,84 @@ def test_a_user_is_made_with_all_that_is_set_about_it(ledger: Ledger) -> None:
         assert (managed.sealed_password(tx, made.id), any_sealed(tx)) == ("sealed", "sealed")
 
 
-def test_a_user_that_traffic_brought_is_taken_over_with_its_use(ledger: Ledger) -> None:
+@pytest.mark.parametrize("funded", [False, True])
+def test_a_name_that_traffic_brought_can_be_given_to_a_new_user_who_begins_empty(ledger: Ledger, funded: bool) -> None:
+    """
+    name ann   whom traffic brought until 9000 | the new user from 9000
+    """
+    name = ("acme", "ann")
+    with ledger.begin() as tx:
+        seen = users.ensure_users(tx, [name], 5)[name]
+        made = managed.create_user(tx, *name, limit=MONTHLY, funded=funded, now=9000)
+        assert (made.id != seen, made.created_at, made.managed, made.funded) == (True, 9000, True, funded)
+        who = {at: users.resolve_users(tx, [name], at)[name] for at in (0, 8999, 9000, 10**15)}
+        assert who == {0: seen, 8999: seen, 9000: made.id, 10**15: made.id}
+        assert users.read_user(tx, "acme", "ann") == made
+        assert users.list_users(tx, "acme").items == [made]
+        before = users.read_user(tx, "acme", seen)
+        assert (before.name, before.status, before.limit, before.created_at) == ("ann", "deleted", None, 5)
+        assert names.names_borne(tx, seen) == [names.Borne("ann", 0, 9000)]
+        assert names.names_borne(tx, made.id) == [names.Borne("ann", 9000, None)]
+
+
+def test_a_user_that_traffic_brought_is_taken_over_with_its_use_by_changing_it(ledger: Ledger) -> None:
     with ledger.begin() as tx:
         seen = users.ensure_users(tx, [("acme", "ann")], 5)["acme", "ann"]
-        assert managed.create_user(tx, "acme", "ann", limit=MONTHLY, now=9).id == seen
+        assert managed.change_user(tx, "acme", "ann", limit=MONTHLY, now=9).id == seen
         assert users.read_user(tx, "acme", "ann").created_at == 5
+        with pytest.raises(NameTaken):
+            managed.create_user(tx, "acme", "ann", now=10)
 
 
-def test_a_user_whose_use_the_account_paid_cannot_become_funded(ledger: Ledger) -> None:
+def test_a_connection_that_outlives_a_deletion_is_not_in_the_way_of_the_next_user(ledger: Ledger) -> None:
+    name = ("acme", "ann")
     with ledger.begin() as tx:
-        users.ensure_users(tx, [("acme", "ann")], 5)
-        with pytest.raises(Conflict, match="seen in traffic"):
-            managed.create_user(tx, "acme", "ann", funded=True, now=9)
+        first = managed.create_user(tx, *name, funded=True, now=5)
+        managed.delete_user(tx, *name, now=10)
+        late = users.ensure_users(tx, [name], 15)[name]
+        third = managed.create_user(tx, *name, funded=True, now=15)
+        managed.delete_user(tx, *name, now=15)
+        again = managed.create_user(tx, *name, now=15)  # all in one millisecond
+        history = names.histories(tx, [name])[name]
+        assert [one.user_id for one in history] == [first.id, late, third.id, again.id]
+        assert [one.until for one in history] == [10, 15, 16, None]
+        assert list(rules.faults(tx)) == []
+
+
+def test_a_new_user_has_the_whitelists_that_were_kept_under_its_name(ledger: Ledger) -> None:
+    with ledger.begin() as tx:
+        seen = users.ensure_users(tx, [("acme", "ann"), ("acme", "bob")], 5)
+        for one in seen.values():
+            whitelist.put_address(tx, "acme", one, "203.0.113.7", now=6, most=5, pool="mobile")
+        made = managed.create_user(tx, "acme", "ann", now=9)
+        managed.create_user(tx, "acme", "cid", now=9)
+        renamed = managed.change_user(tx, "acme", "cid", name="bob", now=9)  # it has lists of its own
+        found = whitelist.entries_of(tx, [made.id, renamed.id, *seen.values()])
+        assert [(one.pool, one.address, one.created_at) for one in found.pop(made.id)] == [("mobile", "203.0.113.7", 6)]
+        assert not any(found.values())
+
+
+def test_what_was_known_of_a_name_before_it_was_given_to_a_new_user_stays_known(ledger: Ledger) -> None:
+    name = ("acme", "ann")
+    with ledger.begin() as tx:
+        seen = users.ensure_users(tx, [name], 5)[name]
+        then = Known(read_installation(tx).promises, 5)
+    with ledger.begin() as tx:
+        made = managed.create_user(tx, *name, limit=MONTHLY, now=9)
+    with ledger.read() as tx:
+        before = users.read_user(tx, *name, then)
+        assert (before.id, before.name, before.status, before.limit) == (seen, "ann", "active", None)
+        assert users.read_user(tx, *name).id == made.id
+
+
+def test_who_gave_way_to_whom_is_in_the_trail(ledger: Ledger) -> None:
+    with ledger.begin() as tx:
+        seen = users.ensure_users(tx, [("acme", "ann")], 5)["acme", "ann"]
+    with ledger.begin() as tx:
+        made = managed.create_user(tx, "acme", "ann", now=9)
+    with ledger.read() as tx:
+        found = [(one.action, one.subject) for one in list_records(tx, Filter(account="acme")).items]
+        assert found[-2:] == [("user.give_way", seen), ("user.create", made.id)]
 
 
 def test_a_name_is_borne_once_in_its_account_and_is_nothing_to_another(ledger: Ledger) -> None:
@@ -76,12 +146,20 @@ def test_traffic_may_bring_the_same_name_to_two_accounts_and_both_can_be_managed
         assert users.ensure_users(tx, [("beta", "alice")], 8).keys() == {("beta", "alice")}  # traffic goes on
 
 
-def test_a_name_that_traffic_brought_to_this_account_cannot_be_taken_by_another_user(ledger: Ledger) -> None:
+def test_a_name_that_only_traffic_brought_can_be_the_new_name_of_a_user(ledger: Ledger) -> None:
+    """
+    name bob   whom traffic brought until 6 | ann from 6, who is bob now
+    """
     with ledger.begin() as tx:
-        managed.create_user(tx, "acme", "ann", now=5)
-        users.ensure_users(tx, [("acme", "bob")], 5)
-        with pytest.raises(NameTaken):
-            managed.change_user(tx, "acme", "ann", name="bob", now=6)
+        ann = managed.create_user(tx, "acme", "ann", now=5)
+        seen = users.ensure_users(tx, [("acme", "bob")], 5)["acme", "bob"]
+        assert managed.change_user(tx, "acme", "ann", name="bob", now=6).id == ann.id
+        assert [users.resolve_users(tx, [("acme", "bob")], at)["acme", "bob"] for at in (5, 6)] == [seen, ann.id]
+        late = users.ensure_users(tx, [("acme", "ann")], 7)["acme", "ann"]
+        managed.change_user(tx, "acme", "bob", name="ann", now=8)
+        assert [users.resolve_users(tx, [("acme", "ann")], at)["acme", "ann"] for at in (5, 7, 8)] == [
+            ann.id, late, ann.id
+        ]  # fmt: skip
 
 
 def test_use_before_a_rename_stays_with_the_old_bearer_and_the_name_can_be_borne_again(ledger: Ledger) -> None:

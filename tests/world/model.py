@@ -183,6 +183,16 @@ class Model:
         assert history[-1] == (user, None)
         history[-1] = (user, now)
 
+    def give_way(self, user: User, now: int) -> None:
+        """Deleted, as if by hand."""
+        self.give_up(user, now)
+        self.forget_addresses(user)
+        user.deleted = user.managed = True
+
+    def hand_over_addresses(self, user: User, heir: User) -> None:
+        here = self.whitelist.items()
+        self.whitelist = {(key[0], heir if key[1] is user else key[1], *key[2:]): on for key, on in here}
+
     def forget_addresses(self, user: User) -> None:
         self.whitelist = {key: enabled for key, enabled in self.whitelist.items() if key[1] is not user}
 
@@ -218,10 +228,6 @@ class Model:
                     found.add((name, before, until))
                 before = until
         return found
-
-    def managed(self, account: str, name: str) -> User | None:
-        here = (one for one in self.users if one.account == account and one.managed and not one.deleted)
-        return next((one for one in here if one.name == name), None)
 
     # Events and entries
 

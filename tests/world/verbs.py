@@ -451,34 +451,38 @@ def buy_a_plan(world: World, chance: Random) -> None:
 
 @verb(3)
 def make_a_user(world: World, chance: Random) -> None:
-    """Or take over the one that traffic brought."""
+    """One that only traffic brought gives way, with its past."""
     account, funded = world.account(), chance.random() < 0.6
     name = chance.choice([*NAMES, f"new{world.made}"] if chance.random() < 0.5 else [f"new{world.made}"])
     path, asked = f"/v1/accounts/{account}/users", {"name": name, "funded": funded}
     there = world.model.bearer(account, name, world.now)
-    taken = world.model.managed(account, name)
-    if taken is not None or (there is not None and funded):
-        problem = world.ask("POST", path, asked, status=409)
-        assert problem["code"] == ("name_taken" if taken else "conflict")
+    if there is not None and there.managed:
+        assert world.ask("POST", path, asked, status=409)["code"] == "name_taken"
         return
     made = world.write(path, asked)
-    user = there or world.model.bear(User(account, name, world.now, made["id"], funded=funded))
-    user.managed = True
+    user = User(account, name, world.now, made["id"], funded=funded, managed=True)
+    if there is not None:
+        assert there.id != made["id"]
+        world.model.hand_over_addresses(there, user)
+        world.model.give_way(there, world.now)
+    world.model.bear(user)
     world.edges.append(world.now)
-    assert user.id == made["id"]
 
 
 @verb(3)
 def rename_a_user(world: World, chance: Random) -> None:
-    """Use dated before stays whose it was; the name given up is free at once."""
+    """Use dated before stays whose it was; the name given up is free at once. Whom only traffic brought gives way."""
     user, name = world.user(), chance.choice([*NAMES, "lea", "max"])
     if user is None or user.name == name:
         return
     path = f"/v1/accounts/{user.account}/users/{user.id}"
-    if world.model.bearer(user.account, name, world.now):
+    there = world.model.bearer(user.account, name, world.now)
+    if there is not None and there.managed:
         assert world.ask("PATCH", path, {"name": name}, status=409)["code"] == "name_taken"
         return
     assert world.ask("PATCH", path, {"name": name})["name"] == name
+    if there is not None:
+        world.model.give_way(there, world.now)
     world.model.give_up(user, world.now)
     world.edges.append(world.now)
     user.name, user.managed = name, True

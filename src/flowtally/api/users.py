@@ -97,11 +97,13 @@ class UsersQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     effects=(Effect.NAMES,),
 )
 def create_user(call: Call, account: str, body: UserRequest) -> UserAnswer:
-    """Its name is unique in the account while it is in use. A user that traffic brought under this name to
-    this account is taken over, with its use so far. `funded` (fixed here): the user's use is paid only by what is
-    allocated to it, and left out of the account's balance. A `limit` never pays, and it stops no traffic by itself:
-    the list with `exceeded=true` says who is over. The `password` is kept encrypted and never answered here. An
-    account has `max_users` managed users at most."""
+    """Its name is unique in the account while it is in use. It begins empty. A name that only traffic brought can be
+    given to it: use under that name is the new user's from now on, and use dated before stays with the user that
+    traffic brought, which is deleted. To take that user over with its use so far, change it (PATCH) instead.
+
+    `funded` (fixed here): the user's use is paid only by what is allocated to it, and left out of the account's
+    balance. A `limit` never pays, and it stops no traffic by itself: the list with `exceeded=true` says who is over.
+    The `password` is kept encrypted and never answered here. An account has `max_users` managed users at most."""
     return show(
         managed.create_user(
             call.tx,
@@ -204,7 +206,8 @@ def read_user(call: Call, account: str, user: str) -> UserAnswer:
 def change_user(call: Call, account: str, user: str, body: UserChange) -> UserAnswer:
     """What is left out stays; null takes a product, limit or password away. Use under a new name is the user's from
     now on, use dated before stays whose it was. The name given up is free at once: use dated from now on under it is
-    somebody else's."""
+    somebody else's. A name that only traffic brought can be the new one; who bore it is deleted, with its past. What
+    is set about a user that only traffic brought makes it a managed one, with its use so far."""
     password = body.password
     return show(
         managed.change_user(

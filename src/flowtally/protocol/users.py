@@ -31,7 +31,7 @@ class LimitSetting(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class UserRequest(msgspec.Struct, forbid_unknown_fields=True):
     """A new user.
 
-    name: The user's name, which nobody else in the account has.
+    name: The user's name, which nobody else in the account has, or only traffic brought.
     product: What the user buys; null: not said.
     limit: The most it may use; null: no limit.
     funded: Whether its use is paid from its own allocations only. It cannot be changed later.

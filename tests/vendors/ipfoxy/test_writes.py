@@ -190,14 +190,28 @@ def test_a_name_is_borne_once_in_its_account_and_is_not_that_of_the_main_account
     fox: Fox, rival: Fox, client: Client
 ) -> None:
     fox.post("create-sub-account", **CREATION)
-    send(client, "1", "2026-03-15T11:00:00Z", "reseller01", user="of-traffic", bytes_down=1)
     again = CREATION | {"idempotency_key": "key-0000009"}
     assert fox.refused("POST", "create-sub-account", **again) == 60400
     assert rival.post("create-sub-account", **again)["account"] == "sub-account-1"  # theirs, and nobody is told
     assert fox.refused("POST", "create-sub-account", **again | {"account": "reseller01"}) == 60400
-    assert fox.refused("POST", "create-sub-account", **again | {"account": "of-traffic"}) == 60400
     other = again | {"account": "reseller01", "idempotency_key": "key-0000010"}
     assert rival.post("create-sub-account", **other)["account"] == "reseller01"
+
+
+@pytest.mark.parametrize("size", [0, 34 * MB])
+def test_a_name_of_traffic_becomes_a_sub_account_that_begins_empty(
+    fox: Fox, client: Client, clock: Clock, size: int
+) -> None:
+    """A login that was refused, or a connection that outlived a deletion: what it used stays the main account's."""
+    send(client, "1", "2026-03-15T11:00:00Z", "reseller01", user="sub-account-1", bytes_down=size)
+    before = left(client)
+    assert fox.post("create-sub-account", **CREATION)["account"] == "sub-account-1"
+    assert (left(client), left_of(client)) == (before - 1024, 1024)
+    flow = fox.get("get-sub-account-flow", account="sub-account-1")
+    assert (flow["surplus_flow"], flow["use_flow"]) == ("1048576", "0")
+    send(client, "2", "2026-03-15T12:30:00Z", "reseller01", user="sub-account-1", bytes_down=MB)
+    clock.at += 3_600_000
+    assert (left(client), left_of(client)) == (before - 1024, 1023)
 
 
 def test_of_a_user_named_as_the_main_account_and_the_account_the_user_is_meant(fox: Fox, client: Client) -> None:
@@ -249,6 +263,14 @@ def test_a_whitelist_is_replaced_whole_and_cleared_by_an_empty_list(fox: Fox, cl
     assert listed() == ""
 
 
+def test_sub_accounts_have_no_limit_of_their_own(fox: Fox, client: Client, app_ledger: Ledger) -> None:
+    with app_ledger.begin() as tx:
+        for number in range(100):
+            managed.create_user(tx, "reseller01", f"sub-acc-{number:03d}", now=1, funded=True)
+    fox.post("create-sub-account", **CREATION)
+    assert fox.get("get-sub-account-list")["total"] == "102"
+
+
 def test_more_sub_accounts_or_addresses_than_may_be_are_refused_and_change_nothing(
     make_client: Callable[..., Client],
 ) -> None:
@@ -261,14 +283,6 @@ def test_more_sub_accounts_or_addresses_than_may_be_are_refused_and_change_nothi
     assert fox.refused("POST", "update-ip-whitelist", **ips) == 60400
     assert client.get(f"{USER}/whitelist").json()["items"] == []
     assert left(client) == 99 * 1024
-
-
-def test_sub_accounts_have_no_limit_of_their_own(fox: Fox, client: Client, app_ledger: Ledger) -> None:
-    with app_ledger.begin() as tx:
-        for number in range(100):
-            managed.create_user(tx, "reseller01", f"sub-acc-{number:03d}", now=1, funded=True)
-    fox.post("create-sub-account", **CREATION)
-    assert fox.get("get-sub-account-list")["total"] == "102"
 
 
 def test_nothing_is_seen_or_changed_of_another_resellers(fox: Fox, rival: Fox, client: Client) -> None:

@@ -143,10 +143,10 @@ def test_families_have_their_own_lists(shop: Shop) -> None:
     assert shop.post("proxy-users/delete-user", username="user333")["code"] == 10020
 
 
-def test_a_user_traffic_brought_is_taken_over_with_its_use(shop: Shop) -> None:
+def test_a_user_traffic_brought_is_no_proxy_user_until_it_is_taken_over_natively(shop: Shop) -> None:
     shop.use("a", "2025-01-02T00:00:00Z", 5 * MB // 2, user="user123")
     assert names(shop) == []
-    shop.make("user123")
+    shop.client.patch("/v1/accounts/shop/users/user123", json={"product": "residential"})
     assert shop.ok("proxy-users/user-list")["list"][0]["usage_traffic"] == Decimal("2.5")
 
 
@@ -226,6 +226,24 @@ def test_use_under_the_new_name_is_the_users(shop: Shop) -> None:
     assert forgotten == ["shop"] * 3
 
 
+def test_a_name_of_traffic_becomes_a_user_that_begins_empty(shop: Shop) -> None:
+    shop.use("1", "2026-03-15T11:00:00Z", 500 * MB, user="user123")
+    before = shop.ok("account/usage-statistics", from_date="2026-03-15", to_date="2026-03-15")
+    shop.make("user123", traffic_limit="500")
+    assert [one["usage_traffic"] for one in shop.ok("proxy-users/user-list")["list"]] == [0]
+    asked = {"username": "user123", "from_date": "2026-03-15", "to_date": "2026-03-15"}
+    assert shop.ok("proxy-users/usage-statistics", **asked)["traffic_balance"] == 500 * 1024
+    assert shop.ok("account/usage-statistics", from_date="2026-03-15", to_date="2026-03-15") == before
+
+
+def test_a_name_of_traffic_can_be_a_users_new_one(shop: Shop) -> None:
+    shop.use("1", "2026-03-15T11:00:00Z", 3 * MB, user="user456")
+    shop.make("user123")
+    shop.done("proxy-users/update-user", username="user123", new_username="user456")
+    assert names(shop) == ["user456"]
+    assert shop.ok("proxy-users/user-list")["list"][0]["usage_traffic"] == 0
+
+
 def test_one_user_too_many_is_10019(make_client: Callable[..., Client]) -> None:
     shop = shop_of(make_client(max_users=2))
     shop.make("user123")
@@ -237,11 +255,6 @@ def test_one_user_too_many_is_10019(make_client: Callable[..., Client]) -> None:
     shop.make("user789")
 
 
-def test_where_there_is_no_limit_the_list_names_a_number_all_the_same(make_client: Callable[..., Client]) -> None:
-    shop = shop_of(make_client(vendors={"thordata": Settings(max_users=0)}))
-    shop.make("user123")
-    told = shop.ok("proxy-users/user-list")
-    assert told["limit"] == told["remaining_limit"] + told["user_count"] == 1_000_000
 def test_the_limit_of_proxy_users_is_this_dialects_own(make_client: Callable[..., Client]) -> None:
     """100 as in the example on their page; funded users, whom this dialect does not know, take no place."""
     client = make_client(vendors={"thordata": Settings(max_users=2)})
@@ -258,3 +271,8 @@ def test_the_limit_of_proxy_users_is_this_dialects_own(make_client: Callable[...
     assert (shop.ok("proxy-users/user-list")["limit"], shop.ok("proxy-users/user-list")["remaining_limit"]) == (3, 0)
 
 
+def test_where_there_is_no_limit_the_list_names_a_number_all_the_same(make_client: Callable[..., Client]) -> None:
+    shop = shop_of(make_client(vendors={"thordata": Settings(max_users=0)}))
+    shop.make("user123")
+    told = shop.ok("proxy-users/user-list")
+    assert told["limit"] == told["remaining_limit"] + told["user_count"] == 1_000_000

@@ -1,8 +1,9 @@
 """Users that somebody manages: made by hand or taken over from traffic, changed, renamed, deleted.
 
-Owns what is set about a user and the rule of names (decision 0073): a name is borne once in its account, whoever
-brought it. What other accounts call their users is neither seen nor in the way. `funded` decides who pays for past use,
-so it is fixed when the user is made. Passwords come here encrypted (`vault`).
+Owns what is set about a user and the rule of names (decisions 0073, 0124): a name that somebody manages is borne once
+in its account; one that only traffic brought reserves nothing, whoever bore it gives way and keeps its past. What other
+accounts call their users is neither seen nor in the way. `funded` decides who pays for use, so it is fixed when the
+user is made. Passwords come here encrypted (`vault`).
 """
 
 from __future__ import annotations
@@ -45,26 +46,25 @@ def create_user(
     password: str | None = None,
     most: int = 0,
 ) -> User:
-    """A new user; or the one of this account that traffic brought under this name, managed from now on. `most`: so many
-    the account may have, 0 for any number; users that only traffic brought do not count.
+    """A new user, which has used nothing under this name before `now` if anybody bore it. Whom traffic brought under it
+    gives way (`_free`); its whitelists are the new user's. `most`: so many the account may have, 0 for any number;
+    users that only traffic brought do not count.
 
-    UnknownAccount, Conflict (closed account; a funded user that was seen in traffic already), NameTaken, LimitReached,
-    Unprocessable.
+    UnknownAccount, Conflict (closed account), NameTaken, LimitReached, Unprocessable.
     """
     read_open_account(tx, account)
     check_text("name", name, least=1)
-    user_id = names.present_bearers(tx, [(account, name)]).get((account, name))
-    if user_id is not None and read_user(tx, account, user_id).managed:
+    bearer = _bearer(tx, account, name)
+    if bearer is not None and bearer.managed:
         raise _taken(name)
     _check_room(tx, account, most)
-    if user_id is not None and funded:
-        detail = f"user {name!r} was seen in traffic already: its use is the account's and it cannot become funded"
-        raise Conflict(detail, user=user_id)
-    if user_id is None:
-        user_id = new_id("usr_")
-        at = second_of(now) if funded else now  # its purse begins when it was made
-        tx.execute(insert(users).values(id=user_id, account=account, created_at=at))
-        names.take(tx, {(account, name): user_id}, now)
+    user_id = new_id("usr_")
+    at = second_of(now) if funded else now  # its purse begins when it was made
+    tx.execute(insert(users).values(id=user_id, account=account, created_at=at))
+    if bearer is not None:
+        whitelist.hand_over(tx, bearer.id, user_id)
+        _free(tx, bearer, now)
+    names.take(tx, {(account, name): user_id}, now)
     before = read_user(tx, account, user_id)
     after = msgspec.structs.replace(before, product=product, limit=limit, funded=funded, status=status)
     return _keep(tx, before, after, password, now, "user.create")
@@ -83,7 +83,8 @@ def change_user(
     password: str | UnsetType | None = UNSET,
 ) -> User:
     """Change what is given (None takes it away); returns the user as it is then. A new name holds from `now` on, or
-    from the beginning of time where nobody ever bore it.
+    from the beginning of time where nobody ever bore it; whom traffic brought under it gives way (`_free`). A user that
+    only traffic brought is managed from now on, with its past.
 
     UnknownUser, Conflict (deleted; a new name in a closed account), NameTaken, Unprocessable.
     """
@@ -95,9 +96,13 @@ def change_user(
     if after == before and password is UNSET:
         return before
     if after.name != before.name:
-        _check_free(tx, after)
+        bearer = _bearer(tx, account, after.name)
+        if bearer is not None and bearer.managed:
+            raise _taken(after.name)
         read_open_account(tx, account)
         check_text("name", after.name, least=1)
+        if bearer is not None:
+            _free(tx, bearer, now)
         names.give_up(tx, before.id, now)
         names.take(tx, {(account, after.name): before.id}, now)
     return _keep(tx, before, after, password, now, "user.change")
@@ -110,11 +115,7 @@ def delete_user(tx: Connection, account: str, user: str, *, now: int) -> User:
     A second time (by id) changes nothing. UnknownUser.
     """
     before = read_user(tx, account, user)
-    if before.status == "deleted":
-        return before
-    names.give_up(tx, before.id, now)
-    whitelist.forget_user(tx, before.id)
-    return _keep(tx, before, msgspec.structs.replace(before, status="deleted"), None, now, "user.delete")
+    return before if before.status == "deleted" else _delete(tx, before, now, "user.delete")
 
 
 def funded_users(tx: Connection, account: str) -> tuple[str, ...]:
@@ -135,11 +136,22 @@ def _check_room(tx: Connection, account: str, most: int) -> None:
         raise LimitReached(detail, account=account, present=present, limit=most)
 
 
-def _check_free(tx: Connection, user: User) -> None:
-    """Whether the user may bear its name: nobody else in the account does."""
-    bearer = names.present_bearers(tx, [(user.account, user.name)]).get((user.account, user.name), user.id)
-    if bearer != user.id:
-        raise _taken(user.name)
+def _bearer(tx: Connection, account: str, name: str) -> User | None:
+    """Who in the account bears this name now."""
+    found = names.present_bearers(tx, [(account, name)]).get((account, name))
+    return None if found is None else read_user(tx, account, found)
+
+
+def _free(tx: Connection, bearer: User, now: int) -> None:
+    """Let one whom only traffic brought give its name up: it is deleted, as if by hand, and what it used stays its and
+    the account's."""
+    _delete(tx, bearer, now, "user.give_way")
+
+
+def _delete(tx: Connection, before: User, now: int, did: str) -> User:
+    names.give_up(tx, before.id, now)
+    whitelist.forget_user(tx, before.id)
+    return _keep(tx, before, msgspec.structs.replace(before, status="deleted"), None, now, did)
 
 
 def _taken(name: str) -> NameTaken:

@@ -153,6 +153,11 @@ def forget_user(tx: Connection, user_id: str) -> None:
     tx.execute(delete(whitelist).where(whitelist.c.user_id == user_id))
 
 
+def hand_over(tx: Connection, user_id: str, heir: str) -> None:
+    """Let the user's lists be those of a new one of the same account, which has none."""
+    tx.execute(update(whitelist).where(whitelist.c.user_id == user_id).values(user_id=heir))
+
+
 def _put(tx: Connection, before: WhitelistEntry | None, wanted: WhitelistEntry) -> WhitelistEntry:
     if before is None:
         row = msgspec.structs.asdict(wanted) | {"enabled": int(wanted.enabled)}

@@ -15,7 +15,7 @@ import msgspec
 from flowtally.core.errors import NameTaken
 from flowtally.funding import user_funds
 from flowtally.ledger.idempotency import request_digest
-from flowtally.ledger.people import managed, whitelist
+from flowtally.ledger.people import managed, users, whitelist
 from flowtally.ledger.used_keys import use_key
 from flowtally.vendors.base import DialectCall, Effect, Route, declaring
 from flowtally.vendors.ipfoxy import wire

@@ -139,8 +139,8 @@ def _password(call: DialectCall, sealed: str | None) -> str:
     effects=(Effect.NAMES,),
 )
 def create_proxy_user(call: DialectCall, given: CreateUser) -> Written:
-    """Its name is borne once in the account. A user that traffic brought under this name to the account is taken
-    over, with its use so far. The cap is in MB, 0 is none."""
+    """Its name is borne once in the account. It begins with nothing used, also if traffic under this name came before
+    it: that stays the account's. The cap is in MB, 0 is none."""
     user = given.new_user(lenient_limits=call.settings.lenient_limits)
     if call.settings.package_first:
         _require_package(call, user.family)
