@@ -56,7 +56,8 @@ class Bookkeeper:
         if said.grain != "pull":
             for key, one in self.figures.items():
                 inside = said.starts_at <= one.time < said.ends_at and key.startswith(f"{said.grain} ")
-                if inside and said.of in (None, one.sub_user) and key not in right:
+                meant = said.of in (None, one.sub_user) and one.sub_user not in said.besides
+                if inside and meant and key not in right and one.product in (said.products or [one.product]):
                     right[key] = 0
         self.figures |= told
         for key, amount in right.items():
@@ -94,7 +95,8 @@ def added_up(rows: Iterable[Any]) -> Amounts:
 
 
 def a_statement(chance: Random, *, users: tuple[str, ...] = ("bob", "eve")) -> UseSaid:
-    """Of any kind: whole stretches and those of one sub-user, spans of both lengths, in both quantities, and grants."""
+    """Of any kind: whole stretches and those of one sub-user, or of one product and without some sub-users; spans of
+    both lengths, in both quantities, and grants."""
     quantity = chance.choice(["bytes", "bytes", "requests"])
     grain = chance.choice(["day", "day", "hour", "pull"])
     product = chance.choice(["residential", "residential", "mobile"])
@@ -108,4 +110,9 @@ def a_statement(chance: Random, *, users: tuple[str, ...] = ("bob", "eve")) -> U
         more: dict[str, Any] = {"grain": grain, "product": product, "time": chance.randrange(DAY_MS)}
         one = figure(chance.randrange(*days), user, amount, **more)
         found[one.key] = one
-    return said(*found.values(), days=days, grain=grain, quantity=quantity, of=of)
+    products = chance.choice([None, None, ("residential",)])
+    besides = frozenset(chance.choice([(), (), (EVERYBODY, "eve")])) - {of}
+    meant = [
+        one for one in found.values() if one.sub_user not in besides and one.product in (products or [one.product])
+    ]
+    return said(*meant, days=days, grain=grain, quantity=quantity, of=of, products=products, besides=besides)

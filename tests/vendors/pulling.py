@@ -113,7 +113,7 @@ class Told:
 def is_of(stood: FigureSaid, said: UseSaid) -> bool:
     """Whether the statement says something of what stands there."""
     in_stretch = said.starts_at <= stood.time < said.ends_at and stood.key.startswith(f"{said.grain} ")
-    return in_stretch and said.of in (None, stood.sub_user)
+    return in_stretch and said.means(stood.sub_user, stood.product)
 
 
 def closed(told: Told) -> list[tuple[int, int]]:

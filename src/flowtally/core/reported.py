@@ -65,6 +65,9 @@ class UseSaid(msgspec.Struct, frozen=True):
     starts_at, ends_at: The stretch, whole spans, the end excluded. Of `pull`: since the look before this one up to
         this one, which is within; what has no figure stays.
     of: These are the figures of this sub-user alone (or of `EVERYBODY`); None: of all.
+    products, besides: Of which products this is all, None: of all of them; of which sub-users (and `EVERYBODY`) it says
+        nothing. What has no figure and is not meant stays as it was said: a vendor that does not list a sub-user any
+        more does not say that it used nothing.
     closes: With this report all is said of the stretch.
     step: The smallest difference between two of its figures, in bytes or requests, rounded up: how exact they are.
     doubts: What does not fit together in what was said, for people; the figures stand.
@@ -80,6 +83,13 @@ class UseSaid(msgspec.Struct, frozen=True):
     of: str | None = None
     closes: bool = True
     doubts: tuple[str, ...] = ()
+    products: tuple[str, ...] | None = None
+    besides: frozenset[str] = frozenset()
+
+    def means(self, sub_user: str, product: str) -> bool:
+        """Whether it says something of what this one used of this product."""
+        meant = self.of in (None, sub_user) and sub_user not in self.besides
+        return meant and (self.products is None or product in self.products)
 
 
 class BalanceSaid(msgspec.Struct, frozen=True):
@@ -196,6 +206,8 @@ def _fault_of(one: FigureSaid, said: UseSaid) -> str | None:
         return f"is {one.amount}: what a sub-user used is not below zero"
     if said.of not in (None, one.sub_user):
         return f"is not of {said.of!r}, of whom alone these are said to be"
+    if not said.means(one.sub_user, one.product):
+        return "is of a product or of somebody that these are said not to be of"
     if said.grain == "pull":
         is_span = one.key.startswith(("hour ", "day "))
         return "has the key of a span" if is_span else None if 0 <= one.time <= said.ends_at else "is dated after now"

@@ -56,7 +56,8 @@ def plan(account: str, series: str, said: UseSaid, before: Sequence[Said]) -> Re
         planning.say(figure, stood.pop(figure.key, None))
     if said.grain != "pull":
         for one in stood.values():
-            planning.unsay(one)
+            if said.means(one.user, one.product):
+                planning.unsay(one)
     counts = planning.counts
     return ReportPlan(planning.rows, ReportAnswer(counts["new"], counts["changed"], counts["gone"], counts["same"]))
 

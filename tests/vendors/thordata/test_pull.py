@@ -108,8 +108,9 @@ def test_users_and_nobody_are_the_account() -> None:
         ("", "residential", D2): -512,
     }
     assert closed(told) == [(D1, parse_instant("2025-07-04T00:00:00Z"))]
-    assert [one.of for one in told.said] == ["alice1", None]
-    assert [one.zone for one in told.said] == ["UTC", "UTC"]
+    assert [one.of for one in told.said] == ["alice1", None, ""]
+    assert [one.zone for one in told.said] == ["UTC", "UTC", "UTC"]
+    assert [len(one.figures) for one in told.said] == [2, 0, 2], "each figure is said once"
 
 
 def test_hours_are_of_users_and_days_of_all() -> None:
@@ -123,7 +124,7 @@ def test_hours_are_of_users_and_days_of_all() -> None:
     assert [(one.grain, one.of, one.closes) for one in told.said] == [
         ("hour", "alice1", False),
         ("hour", None, False),
-        ("day", None, True),
+        ("day", "", True),
     ]
 
 
@@ -138,7 +139,8 @@ def test_the_secrets_are_in_the_query_and_the_key_only_where_there_is_one() -> N
 
 def test_statements_come_in_an_order_that_keeps_what_was_told() -> None:
     said = list(PULLER.pull(script(), to_pull("2025-01-01T00:00:00Z")))
-    assert [type(one) for one in said] == [BalancesSaid, UseSaid, SubUsersSaid, UseSaid, UseSaid, UseSaid]
+    kinds = [type(one) for one in said]
+    assert kinds == [BalancesSaid, UseSaid, SubUsersSaid, UseSaid, UseSaid, UseSaid, UseSaid, UseSaid]
     spans = [(one.starts_at, one.ends_at) for one in said if isinstance(one, UseSaid)]
     assert spans == sorted(spans)
 
@@ -205,13 +207,51 @@ def test_one_name_in_two_families_is_one_user() -> None:
     assert told.rows()["alice1", "residential", D1] == 200 * KIB
     assert told.rows()["alice1", "mobile", D1] == 100 * KIB
     assert told.rows()["", "residential", D1] == 400 * KIB
-    assert [one.of for one in told.said] == ["alice1", None]
+    assert [one.of for one in told.said] == ["alice1", None, ""]
     assert told.sub_users["alice1"].used == 3 * 5000 * KIB
+
+
+def test_one_name_twice_in_a_family_is_an_error_and_counts_nothing_twice() -> None:
+    asking = script(proxy_users__user_list=users("alice1", "bob123", "alice1"))
+    assert str(wrong(asking)) == "data.list has a user twice"
+    assert set(asking.paths()) == {"/account/traffic-balance", "/account/wallet-balance", USERS}
+
+
+def of_kinds(**names: str) -> AskScript:
+    """Users by the digit of their kind, with the same use each; the account's own has what those of kind 1 used."""
+
+    def own(query: dict[str, str]) -> Any:
+        return usage(series(query, d01=500, d02=50))
+
+    listed = {key.removeprefix("of"): name for key, name in names.items()}
+    return script(
+        proxy_users__user_list=lambda query: users(*[listed[one] for one in listed if one == query["proxy_type"]]),
+        account__usage_statistics=own,
+    )
+
+
+@pytest.mark.parametrize("grain", ["day", "hour"])
+@pytest.mark.parametrize("later", [{}, {"unlimited": "", "mobile": ""}, {"sub_users": "none"}])
+def test_what_users_used_who_are_not_in_the_accounts_figure_stays_when_they_are_listed_no_more(
+    grain: str, later: Any
+) -> None:
+    told = pulled(of_kinds(of1="alice1", of2="bob123", of3="carl99"), grain=grain)
+    before = told.rows()
+    assert {user for user, _, _ in before} == {"alice1", "bob123", "carl99", ""}
+    for said in pulled(of_kinds(), grain=grain, **later).said:
+        told.hear(said)
+    after = told.rows()
+    stays = {"bob123", "carl99"}
+    assert {key: used for key, used in after.items() if key[0] in stays} == {
+        key: used for key, used in before.items() if key[0] in stays
+    }
+    assert {user for user, _, _ in after} == {"", *stays}
+    assert told.total(product="residential") == 550 * KIB, "what it said the account used, before and after"
 
 
 def test_whose_users_are_not_asked_for_is_not_said_to_have_none() -> None:
     kinds = [type(one) for one in PULLER.pull(script(), to_pull(sub_users="none"))]
-    assert kinds == [BalancesSaid, UseSaid]
+    assert kinds == [BalancesSaid, UseSaid, UseSaid]
 
 
 def test_families_without_a_product_are_not_asked() -> None:
@@ -234,8 +274,8 @@ def test_status_may_be_a_text(status: Any) -> None:
 )
 def test_how_exact_figures_are_is_read_from_their_decimals(told: list[Any], step: int) -> None:
     asking = script(proxy_users__usage_statistics=lambda query: usage(series(query, d01=told[0], d02=told[1])))
-    of_user, of_all = pulled(asking).said
-    assert (of_user.step, of_all.step) == (step, 1024)
+    of_user, _, of_nobody = pulled(asking).said
+    assert (of_user.step, of_nobody.step) == (step, 1024)
 
 
 # -- rows that are not as they were asked ------------------------------------------------------------------------------
@@ -247,6 +287,21 @@ def changed(rows: Callable[[list[Any]], list[Any]], **more: Any) -> AskScript:
 
 def test_rows_may_come_in_any_order() -> None:
     assert pulled(changed(lambda rows: rows[::-1])).rows() == pulled(script()).rows()
+
+
+def test_a_sum_that_is_not_that_of_all_rows_is_a_doubt_and_the_rows_stand() -> None:
+    told = pulled(changed(lambda rows: rows, range_usage_traffic=999_999))
+    assert told.rows() == pulled(script()).rows()
+    assert told.said[-1].doubts == ("2025-07-01 to 2025-07-03: the sum is 999999 KB, the rows add up to 550",)
+    of_user = script(proxy_users__usage_statistics=lambda query: usage(series(query, d01=100), range_usage_traffic=9))
+    assert pulled(of_user).said[0].doubts == (
+        "2025-07-01 to 2025-07-03, alice1: the sum is 9 KB, the rows add up to 100",
+    )
+
+
+@pytest.mark.parametrize("more", [{"range_usage_traffic": 553.99}, {"range_usage_traffic": None}])
+def test_a_sum_that_is_rounded_or_not_there_is_no_doubt(more: Any) -> None:
+    assert [one.doubts for one in pulled(changed(lambda rows: rows, **more)).said] == [(), (), ()]
 
 
 def test_rows_that_are_missing_are_nothing_where_the_sum_says_so() -> None:
@@ -362,7 +417,7 @@ def test_too_often_is_later() -> None:
 def test_a_token_that_is_revoked_in_the_middle_keeps_what_was_told() -> None:
     said, error = until_it_fails(PULLER.pull(script(account__usage_statistics=code(10047, "Token error")), to_pull()))
     assert isinstance(error, Denied)
-    assert [type(one) for one in said] == [BalancesSaid, UseSaid, SubUsersSaid]
+    assert [type(one) for one in said] == [BalancesSaid, UseSaid, SubUsersSaid, UseSaid]
     assert not any(one.closes for one in said if isinstance(one, UseSaid))
 
 

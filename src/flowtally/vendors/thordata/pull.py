@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from datetime import date, timedelta
 from functools import partial
-from typing import Final
+from typing import Any, Final
 
 from flowtally.core.edges import local_date
 from flowtally.core.reported import (
@@ -87,8 +87,8 @@ def _listed(service: Thordata, family: Family, today: date) -> str:
 
 
 def pull(ask: AskVendor, wanted: ToPull) -> Iterator[Statement]:
-    """Balances; of each stretch, oldest first, what each user used, then all of it with what is nobody's; the users,
-    once it was told what they ever used."""
+    """Balances; of each stretch, oldest first, what each user used, then what is nobody's; the users, once it was told
+    what they ever used."""
     service = Thordata(ask, wanted)
     yield BalancesSaid((service.traffic(), *_wallet(service)))
     bearers: dict[str, list[ListedUser]] = {}
@@ -106,9 +106,8 @@ def pull(ask: AskVendor, wanted: ToPull) -> Iterator[Statement]:
         if not listed:
             yield SubUsersSaid(tuple(_said(name, users, stretch.ever) for name, users in bearers.items()))
             listed = True
-        if service.by_hour:
-            yield stretch.of_users()
-        yield stretch.of_all()
+        yield stretch.of_others(bearers)
+        yield stretch.of_nobody()
         day += timedelta(at_once)
 
 
@@ -121,12 +120,11 @@ def _wallet(service: Thordata) -> list[BalanceSaid]:
 
 
 class _Stretch:
-    """Some days: what each user used there, and in the end all of it."""
+    """Some days: what each user used there, and in the end what is nobody's."""
 
     def __init__(self, service: Thordata, first: date, last: date) -> None:
         self._service, self._first, self._last = service, first, last
         self._days = series_of(Range(first, last), service.zone).bounds
-        self._figures: list[FigureSaid] = []
         self._step = 0  # the coarsest
         self._of_users: defaultdict[int, int] = defaultdict(int)  # of the account's kind, by day
         self.ever: dict[str, int | None] = {}
@@ -142,30 +140,34 @@ class _Stretch:
                     self._of_users[self._days[bisect_right(self._days, at) - 1]] += amount
         self.ever[name] = _sum_known([one.ever for one in told])
         figures = [_figure(self._service.grain, at, name, product, found[at, product]) for at, product in sorted(found)]
-        self._figures += figures
-        return self._use(self._service.grain, figures, max(one.step for one in told), of=name)
+        doubts = tuple(doubt for one in told for doubt in one.doubts)
+        return self._use(self._service.grain, figures, max(one.step for one in told), of=name, doubts=doubts)
 
-    def of_users(self) -> UseSaid:
-        """All hours: those that were told before of whom it lists no more are nothing now."""
-        return self._use("hour", self._figures, self._step or KIB)
+    def of_others(self, listed: Collection[str]) -> UseSaid:
+        """What users used who are listed no more is in what is nobody's: the account's own figure contains it. Of the
+        products that it does not contain nothing is said: what they were said to have used stays."""
+        besides = frozenset({*listed, EVERYBODY})
+        products = (self._service.product(OF_ACCOUNT),)
+        return self._use(self._service.grain, (), self._step or KIB, products=products, besides=besides)
 
-    def of_all(self) -> UseSaid:
-        """All days, with what is nobody's: what the account used, less what its users did."""
+    def of_nobody(self) -> UseSaid:
+        """What the account used by day, less what its users did. With it all is said."""
         account: Used = self._service.account_days(self._first, self._last)
         product = self._service.product(OF_ACCOUNT)
-        figures = [] if self._service.by_hour else self._figures
+        figures = []
         for day in sorted({*account.at, *self._of_users}):
             if rest := account.at.get(day, 0) - self._of_users[day]:
                 figures.append(_figure("day", day, EVERYBODY, product, rest))
-        return self._use("day", figures, max(self._step, account.step), closes=True)
+        step = max(self._step, account.step)
+        return self._use("day", figures, step, of=EVERYBODY, closes=True, doubts=account.doubts)
 
     def _use(
-        self, grain: Grain, figures: Sequence[FigureSaid], step: int, *, of: str | None = None, closes: bool = False
+        self, grain: Grain, figures: Sequence[FigureSaid], step: int, *, closes: bool = False, **more: Any
     ) -> UseSaid:
         self._step = max(self._step, step)
         starts_at, ends_at = self._days[0], self._days[-1]
         zone = self._service.zone.key
-        return UseSaid("bytes", grain, zone, starts_at, ends_at, step, tuple(figures), of=of, closes=closes)
+        return UseSaid("bytes", grain, zone, starts_at, ends_at, step, tuple(figures), closes=closes, **more)
 
 
 def _figure(grain: Grain, at: int, name: str, product: str, amount: int) -> FigureSaid:
