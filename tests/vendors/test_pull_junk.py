@@ -33,6 +33,8 @@ PULLED: Final[dict[str, tuple[Puller, Callable[..., AskScript], Any]]] = {
     "bytesflows": (PULLERS["bytesflows"], bytesflows.script, lambda grain: bytesflows.to_pull()),
     "whitepages": (PULLERS["whitepages"], whitepages.script, lambda grain: whitepages.to_pull()),
 }
+BY_HOUR: Final = {"get_account_use_flow_list": ipfoxy.use(("2025-06-24 05:00:00", "7")),
+                  "residential_data_history": ipfoxy.history((ipfoxy.D25, "5"), period="1 hour")}  # fmt: skip
 MEANT: Final = {
     "usage_traffic",
     "flow",
@@ -90,9 +92,7 @@ def test_a_vendor_tells_its_use_in_what_its_puller_says(vendor: str) -> None:
 @pytest.mark.parametrize("grain", ["day", "hour"])
 def test_junk_is_an_error_of_the_contract_or_changes_nothing(vendor: str, grain: str) -> None:
     puller, script, to_pull = PULLED[vendor]
-    told = {"get_account_use_flow_list": ipfoxy.use(("2025-06-24 05:00:00", "7")),
-            "residential_data_history": ipfoxy.history((ipfoxy.D25, "5"), period="1 hour")}  # fmt: skip
-    answers = told if (vendor, grain) == ("ipfoxy", "hour") else {}
+    answers = BY_HOUR if (vendor, grain) == ("ipfoxy", "hour") else {}
     asking = script(**answers)
     whole = Told(puller.pull(asking, to_pull(grain=grain)))
 
@@ -147,3 +147,15 @@ def test_no_beginning_of_a_secret_is_shown_where_what_the_vendor_said_is_cut(ven
         refused(said, 200, shape(said) | {"code": 10_010, "data": {}})
         refused(said, 400, shape(said))
         refused(said, 400, said.encode())
+
+
+@pytest.mark.parametrize("vendor", PULLED)
+@pytest.mark.parametrize("grain", ["day", "hour"])
+def test_each_figure_is_said_once(vendor: str, grain: str) -> None:
+    """What a pull brought is told as a number: its figures, and none of them twice."""
+    puller, script, to_pull = PULLED[vendor]
+    answers = BY_HOUR if (vendor, grain) == ("ipfoxy", "hour") else {}
+    said = [one for one in puller.pull(script(**answers), to_pull(grain=grain)) if isinstance(one, UseSaid)]
+    keys = [figure.key for one in said for figure in one.figures]
+    assert len(set(keys)) == len(keys)
+    assert said[-1].closes

@@ -104,8 +104,10 @@ def test_days_are_those_of_utc_plus_8() -> None:
         ("", "residential", D26): MIB + MIB // 4,
     }
     assert closed(told) == [(D24, D24 + 3 * DAY_MS)]
-    assert [(one.of, one.zone, one.grain) for one in told.said] == [(SUB, "+08:00", "day"), (None, "+08:00", "day")]
-    assert [one.step for one in told.said] == [104_858, 104_858]
+    assert [one.of for one in told.said] == [SUB, "", None]
+    assert {(one.zone, one.grain) for one in told.said} == {("+08:00", "day")}
+    assert [one.step for one in told.said] == [104_858, 10_486, 104_858]
+    assert [len(one.figures) for one in told.said] == [3, 2, 0], "each figure is said once"
 
 
 def test_every_call_has_both_headers_and_no_secret_in_the_query() -> None:
@@ -227,7 +229,53 @@ def test_sub_accounts_have_pages() -> None:
 
     told = pulled(script(get_sub_account_list=answer, get_account_use_flow_list=none))
     assert list(told.sub_users) == names
-    assert [one.of for one in told.said] == [*names, None]
+    assert [one.of for one in told.said] == [*names, "", None]
+
+
+@pytest.mark.parametrize("pages", [1, 2])
+def test_sub_accounts_that_are_counted_and_not_listed_are_not_left_out(pages: int) -> None:
+    names = [f"account{n:03}" for n in range(100 * (pages - 1) + 70)]
+
+    def answer(query: dict[str, str]) -> Any:
+        page = int(query["page"])
+        return listed(*map(account, names[(page - 1) * 100 : page * 100]), total="250")
+
+    assert f"250 accounts are told of, and its pages have {len(names)}" in str(
+        wrong(script(get_sub_account_list=answer))
+    )
+
+
+def test_one_account_that_is_counted_and_not_listed_may_be_the_main_account() -> None:
+    def counting(*rows: Any) -> AskScript:
+        return script(get_sub_account_list=lambda query: listed(*(rows if query["page"] == "1" else ()), total="2"))
+
+    told = pulled(counting(account(SUB)))
+    assert [one.doubts for one in told.said[:-1]] == [(), ()]
+    assert "the other one may be the main account" in told.said[-1].doubts[0]
+    wrong(counting(account("main01", is_main="1")))
+
+
+def test_days_that_are_counted_and_not_shown_are_not_told_to_be_nothing() -> None:
+    told = pulled(script())
+    hiding = script(get_account_use_flow_list=lambda query: use(DAYS[0], ("2025-06-24 00:00:00", "34"), count="3"))
+    said = pulled(hiding).said
+    for one in said:
+        told.hear(one)
+    assert told.rows()[SUB, "residential", D25] == 22 * MIB + MIB // 2, "as it was said before"
+    assert told.rows()[SUB, "residential", D24] == 34 * MIB
+    assert [(one.starts_at, one.ends_at) for one in said if one.closes] == [(D24, D25), (D26, D26 + DAY_MS)]
+    assert [one.doubts for one in said if one.doubts] == [
+        (f"get-account-use-flow-list: 3 rows of {SUB} are told of, and its pages have 2",)
+    ]
+
+
+@pytest.mark.parametrize("later", [{}, {"sub_accounts": "none"}, {"own_package": "no"}])
+def test_what_was_used_by_whom_nothing_is_said_any_more_stays(later: Any) -> None:
+    told = pulled(script())
+    before = told.rows()
+    for one in pulled(script(get_sub_account_list=listed()), **later).said:
+        told.hear(one)
+    assert told.rows() == before
 
 
 # -- balances and sub-accounts -----------------------------------------------------------------------------------------

@@ -8,7 +8,8 @@ up to the days of any zone of whole hours.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Final
+from itertools import groupby
+from typing import Any, Final
 
 from flowtally.core.reported import (
     EVERYBODY,
@@ -38,7 +39,7 @@ from flowtally.providers.puller import (
 )
 from flowtally.providers.quantities import MICROS, days_at_once
 from flowtally.vendors.ipfoxy.rows import UTC_PLUS_8
-from flowtally.vendors.ipfoxy.service import IPFoxy, ListedAccount, Used
+from flowtally.vendors.ipfoxy.service import SIZES, IPFoxy, Listed, Used
 
 KEEPS_DAYS: Final = 88  # it answers 90, a day begins up to a day earlier, and a question is on its way for a while
 MOST_DAYS: Final = {"day": KEEPS_DAYS + 1, "hour": 30}  # of one question: its history has 25 pages of 35 rows
@@ -60,7 +61,7 @@ def check(ask: AskVendor, wanted: ToPull) -> Sight:
             cannot.append(f"{what}: {error}")
 
     def sub_accounts() -> str:
-        found = service.accounts()
+        found = service.accounts().accounts
         for one in found[:1]:
             service.flow(one)
             service.account_used(one.name, start, start + DAY_MS)
@@ -82,14 +83,16 @@ def _shown(held: Sequence[BalanceSaid]) -> str:
 
 
 def pull(ask: AskVendor, wanted: ToPull) -> Iterator[Statement]:
-    """Balances and sub-accounts; of each stretch, oldest first, what each sub-account used, then all of it with the
-    account's own use. Failed where neither is asked for: that would be told as nothing used."""
+    """Balances and sub-accounts; of each stretch, oldest first, what each sub-account used, then the account's own use,
+    and of what all was said. A sub-account that is listed no more is not said to have used nothing. Failed where
+    neither is asked for: that would be told as nothing used."""
     service = IPFoxy(ask, wanted)
     own, each = wanted.settings["own_package"] == "yes", wanted.settings["sub_accounts"] == "each"
     if not own and not each:
         raise Failed("neither sub-accounts nor the own package are asked for: set sub_accounts or own_package")
     balances = [*service.money(), *([service.package()] if own else [])]
-    listed = _sub_accounts(service) if each else []
+    found = _sub_accounts(service) if each else Listed(())
+    listed = found.accounts
     yield BalancesSaid((*balances, *(one for account in listed for one in service.flow(account))))
     if each:
         users = (SubUserSaid(one.name, one.enabled, one.left + one.used, one.used) for one in listed)
@@ -99,11 +102,13 @@ def pull(ask: AskVendor, wanted: ToPull) -> Iterator[Statement]:
     for start in range(_first_day(wanted), end, at_once):
         stretch = _Stretch(service, wanted.settings["residential"], start, min(start + at_once, end))
         for account in listed:
-            yield stretch.of_account(account.name)
-        yield stretch.of_all(own=own)
+            yield from stretch.of_account(account.name)
+        if own:
+            yield stretch.of_own()
+        yield from stretch.told(found.doubts)
 
 
-def _sub_accounts(service: IPFoxy) -> list[ListedAccount]:
+def _sub_accounts(service: IPFoxy) -> Listed:
     """Denied where only they are: that is what an account is told that is no reseller's."""
     try:
         return service.accounts()
@@ -112,32 +117,50 @@ def _sub_accounts(service: IPFoxy) -> list[ListedAccount]:
 
 
 class _Stretch:
-    """Some days: what each sub-account used there, and in the end all of it."""
+    """Some days: what each sub-account used there, what the account itself did, and of which of them all was said."""
 
     def __init__(self, service: IPFoxy, product: str, start: int, end: int) -> None:
         self._service, self._product, self._start, self._end = service, product, start, end
-        self._figures: list[FigureSaid] = []
+        self._known = frozenset(range(start, end, SIZES[service.grain]))
         self._step = 0  # the coarsest
 
-    def of_account(self, name: str) -> UseSaid:
-        figures, step = self._keep(name, self._service.account_used(name, self._start, self._end))
-        return self._use(figures, step, of=name, closes=False)
+    def of_account(self, name: str) -> Iterator[UseSaid]:
+        told = self._service.account_used(name, self._start, self._end)
+        if told.shown is not None:
+            self._known &= frozenset(told.shown)
+        doubts = told.doubts
+        for start, end in [(self._start, self._end)] if told.shown is None else self._runs(told.shown):
+            yield self._said(name, told, start, end, doubts)
+            doubts = ()
 
-    def of_all(self, *, own: bool) -> UseSaid:
-        if own:
-            self._keep(EVERYBODY, self._service.own_used(self._start, self._end))
-        return self._use(self._figures, self._step or MIB)
+    def of_own(self) -> UseSaid:
+        return self._said(EVERYBODY, self._service.own_used(self._start, self._end), self._start, self._end)
 
-    def _keep(self, name: str, told: Used) -> tuple[list[FigureSaid], int]:
+    def told(self, doubts: tuple[str, ...]) -> Iterator[UseSaid]:
+        """Nothing but that all was said of these hours or days."""
+        for start, end in self._runs(sorted(self._known)):
+            yield self._use(start, end, (), self._step or MIB, products=(), closes=True, doubts=doubts)
+            doubts = ()
+
+    def _runs(self, spans: Sequence[int]) -> Iterator[tuple[int, int]]:
+        """Those that follow each other, as one."""
+        size = SIZES[self._service.grain]
+        for _, run in groupby(enumerate(spans), lambda one: one[1] - one[0] * size):
+            together = [at for _, at in run]
+            yield together[0], together[-1] + size
+
+    def _said(self, name: str, told: Used, start: int, end: int, doubts: tuple[str, ...] = ()) -> UseSaid:
         grain, product = self._service.grain, self._product
-        figures = [FigureSaid(span_key(grain, at, product, name), at, name, product, told.at[at]) for at in told.at]
-        self._figures += figures
+        figures = [
+            FigureSaid(span_key(grain, at, product, name), at, name, product, amount)
+            for at, amount in told.at.items()
+            if start <= at < end
+        ]
         self._step = max(self._step, told.step)
-        return figures, told.step
+        return self._use(start, end, figures, told.step, of=name, closes=False, doubts=doubts)
 
-    def _use(self, figures: Sequence[FigureSaid], step: int, *, of: str | None = None, closes: bool = True) -> UseSaid:
-        grain, start, end = self._service.grain, self._start, self._end
-        return UseSaid("bytes", grain, ZONE, start, end, step, tuple(figures), of=of, closes=closes)
+    def _use(self, start: int, end: int, figures: Sequence[FigureSaid], step: int, **more: Any) -> UseSaid:
+        return UseSaid("bytes", self._service.grain, ZONE, start, end, step, tuple(figures), **more)
 
 
 def _begin_of_day(at: int) -> int:

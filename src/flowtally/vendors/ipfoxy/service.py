@@ -64,6 +64,13 @@ class ListedAccount(msgspec.Struct, frozen=True):
     expires_at: int | None
 
 
+class Listed(msgspec.Struct, frozen=True):
+    """All sub-accounts. `doubts`: what does not fit together in the list."""
+
+    accounts: tuple[ListedAccount, ...]
+    doubts: tuple[str, ...] = ()
+
+
 class Row(msgspec.Struct, frozen=True):
     """What was used in the hour or day that begins then, in bytes, and how exact that is."""
 
@@ -73,10 +80,13 @@ class Row(msgspec.Struct, frozen=True):
 
 
 class Used(msgspec.Struct, frozen=True):
-    """What was used, in bytes by when its hour or day begins, and how exact that is."""
+    """What was used, in bytes by when its hour or day begins, and how exact that is. `shown`: the hours or days that
+    are known, where the list counts more than it has: of the others nothing is. None: what is not there is nothing."""
 
     at: Mapping[int, int]
     step: int
+    shown: tuple[int, ...] | None = None
+    doubts: tuple[str, ...] = ()
 
 
 class IPFoxy:
@@ -109,8 +119,9 @@ class IPFoxy:
 
         return self._get(PACKAGE, read)
 
-    def accounts(self) -> list[ListedAccount]:
-        """Its sub-accounts. The main account is among them, and no user of its own."""
+    def accounts(self) -> Listed:
+        """Its sub-accounts. The main account is among them, and no user of its own; in the list of their own page it is
+        counted and not there."""
 
         def read(data: InAnswer) -> tuple[dict[str, ListedAccount | None], int | None]:
             total, listed = data.optional("total"), data.member("list")
@@ -119,8 +130,13 @@ class IPFoxy:
                 listed.wrong("has an account twice")
             return dict(rows), None if total is None else total.whole()
 
-        found = self._pages(ACCOUNTS, read)
-        return [one for one in found.values() if one is not None]
+        found, counted = self._pages(ACCOUNTS, read)
+        hidden = counted - len(found)
+        told = f"{ACCOUNTS}: {counted} accounts are told of, and its pages have {len(found)}"
+        if hidden > 1 or (hidden == 1 and None in found.values()):
+            raise ChangedShape(told)
+        doubts = (f"{told}; the other one may be the main account",) if hidden == 1 else ()
+        return Listed(tuple(one for one in found.values() if one is not None), doubts)
 
     def flow(self, account: ListedAccount) -> list[BalanceSaid]:
         """What a sub-account has: residential traffic, and mobile in the newer edition of the answer."""
@@ -144,8 +160,14 @@ class IPFoxy:
             counted = data.optional("count")
             return _once(rows, data), None if counted is None else counted.whole()
 
-        found = self._pages(USE, read, account=name, start_time=_s(start), end_time=_s(end - 1000), unit=by_hour)
-        return _used(USE, found, start, end)
+        found, counted = self._pages(
+            USE, read, account=name, start_time=_s(start), end_time=_s(end - 1000), unit=by_hour
+        )
+        used = _used(USE, found, start, end)
+        if counted <= len(found):
+            return used
+        doubt = f"{USE}: {counted} rows of {name} are told of, and its pages have {len(found)}"
+        return msgspec.structs.replace(used, shown=tuple(sorted(found)), doubts=(doubt,))
 
     def own_used(self, start: int, end: int) -> Used:
         """The same of the account's own residential traffic."""
@@ -168,20 +190,23 @@ class IPFoxy:
             raise ChangedShape(f"{HISTORY}: {total} rows are told of, and its pages have {len(found)}")
         return _used(HISTORY, found, start, end)
 
-    def _pages(self, name: str, read: Callable[[InAnswer], tuple[dict[K, T], int | None]], **asked: str) -> dict[K, T]:
+    def _pages(
+        self, name: str, read: Callable[[InAnswer], tuple[dict[K, T], int | None]], **asked: str
+    ) -> tuple[dict[K, T], int]:
         """All pages of a list: until one is empty, or not full where there are as many as are counted. It does not say
-        what its count is of, so the count alone ends nothing."""
+        what its count is of, so the count alone ends nothing. And the most that a page counted."""
         found: dict[K, T] = {}
+        most = 0
         for page in range(1, MOST_PAGES + 1):
             rows, counted = self._get(name, read, **asked, page=str(page), page_size=str(PAGE_SIZE))
             if page == 1 and not rows and counted:
                 raise ChangedShape(f"{name}: {counted} rows are told of, and there are none")
-            known, found = len(found), found | rows
+            known, found, most = len(found), found | rows, max(most, counted or 0)
             full = len(rows) >= PAGE_SIZE
             if full and len(found) == known:
                 raise ChangedShape(f"{name}: page {page} has nothing that was not on the pages before it")
             if not full and (len(found) == known or (counted is not None and len(found) >= counted)):
-                return found
+                return found, most
         raise ChangedShape(f"{name}: {MOST_PAGES} pages have no end")
 
     def _get(self, name: str, read: Callable[[InAnswer], T], **query: str) -> T:
