@@ -99,6 +99,7 @@ BORROWED: Final = {
     "flowtally.core.corrections": ["MAX_REASON_CHARS", "Correction"],
     "flowtally.core.events": ["UsageEvent as PlainEvent"],
     "flowtally.core.readings": ["Reading"],
+    "flowtally.core.samples": ["ServerSample"],
     "flowtally.core.reconciling.facts": ["Tolerances"],
     "flowtally.core.reconciling.names": ["NameRule"],
     "flowtally.core.reconciling.rules": ["NamePair", "ReconciliationRules"],

@@ -22,7 +22,10 @@ HOMES = {
     "sqlalchemy": ("flowtally.ledger", "flowtally.keys"),
     "alembic": ("flowtally.ledger",),
     "psycopg": ("flowtally.ledger", "flowtally.keys"),
-    "sqlite3": ("flowtally.ledger", "flowtally.keys", "flowtally.usage.journal", "flowtally.core.sqlite_faults"),
+    "sqlite3": (
+        *("flowtally.ledger", "flowtally.keys", "flowtally.usage.journal", "flowtally.samples"),
+        "flowtally.core.sqlite_faults",
+    ),
     "clickhouse_connect": ("flowtally.usage",),
     "chdb": ("flowtally.usage",),
     "pyarrow": (

@@ -338,6 +338,15 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             "cannot be undone. Not set: single events are kept for ever."
         ),
     ] = None
+    keep_samples_days: Annotated[
+        int,
+        Meta(
+            description="For how many days samples of servers' gauges are kept. Older ones go, and are no longer"
+            " taken.",
+            ge=1,
+            le=36_500,
+        ),
+    ] = 400
     pull_providers: Annotated[
         bool,
         Meta(

@@ -42,6 +42,8 @@ from flowtally.ledger.installation import read_installation
 from flowtally.ledger.people import credentials
 from flowtally.providers.providers import Providers
 from flowtally.providers.shadowing import Shadowing
+from flowtally.samples.store import FILE as SAMPLES_FILE
+from flowtally.samples.store import Samples
 from flowtally.start import Clock, Tell, open_vault, started
 from flowtally.tls import Tls, check_clear, read_tls
 from flowtally.usage.store import UsageStore
@@ -106,6 +108,10 @@ def open_services(
         lanes, auth_pool = Lanes(config.threads), ThreadPoolExecutor(AUTH_THREADS, "auth")
         closing.callback(lanes.close)
         closing.callback(auth_pool.shutdown, wait=True, cancel_futures=True)
+        samples = Samples(
+            config.data_dir / SAMPLES_FILE, keep_days=config.keep_samples_days, max_future_s=config.max_future_s
+        )
+        closing.callback(samples.close)
         care = Care(
             CareSettings(config.data_dir, config.backups, config.min_free_bytes, config.retain_rows_days),
             steady,
@@ -145,6 +151,7 @@ def open_services(
         metrics.watch("ingest", ingest.metrics)
         metrics.watch("exports", exports.measures)
         metrics.watch("ledger", lambda: ledger_measures(ledger))
+        metrics.watch("samples", samples.measures)
         metrics.watch("care", care.measures)
         metrics.watch("providers", providers.measures)
         metrics.watch("shadows", shadowing.measures)
@@ -172,6 +179,7 @@ def open_services(
             shares,
             Weights(),
             exports,
+            samples,
             request_lines or RequestLines(),
         )
 

@@ -140,6 +140,8 @@ POST /v1/radius/accounting                                               i..A
 POST /v1/readings                                                        i..A
 GET /v1/retention                                                        ...A
 POST /v1/retention                                                       ...A
+GET /v1/samples                                                          ...A
+POST /v1/samples                                                         ...A
 GET /v1/senders                                                          ...A
 GET /v1/senders/{sender}                                                 ...A
 PATCH /v1/senders/{sender}                                               ...A

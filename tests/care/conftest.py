@@ -15,6 +15,7 @@ from tests.ingest.conftest import Services, make_services  # noqa: F401
 from flowtally.care.backup import Backup, MadeBackup
 from flowtally.care.job import Progress
 from flowtally.care.verify import Report, take_baseline, verify
+from flowtally.samples.store import FILE as SAMPLES
 from flowtally.usage.clickhouse import ClickHouseStore
 from flowtally.usage.engine import Engine
 from flowtally.usage.open import open_usage
@@ -38,7 +39,8 @@ class Patient:
     def verify(self) -> Report:
         rows, door = self.store.rows_check, self.services.door
         moment = door.between_blocks(lambda keys: take_baseline(rows, keys.path, door.flusher.records()))
-        return verify(rows, moment, self.services.ledger, Progress(), self.services.clock())
+        samples = self.services.data / SAMPLES
+        return verify(rows, moment, self.services.ledger, Progress(), self.services.clock(), samples)
 
     def found(self) -> dict[str, list[str]]:
         """What is found, by code: `where: detail`."""

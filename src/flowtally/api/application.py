@@ -39,6 +39,7 @@ from flowtally.api import (
     readings,
     reconciliation,
     retention,
+    samples,
     senders,
     shadows,
     sources,
@@ -70,6 +71,7 @@ MODULES = (
     *(accounts, users, passwords, erasures, allocations, whitelist),
     *(grants, wallet, plans, purchases, vouchers, check_ins, credentials, senders, pools),
     *(providers, provider_reports, shadows),
+    samples,
     *(audit, care, retention, health),
 )
 

@@ -1,4 +1,4 @@
-"""A backup while serving: keys, then usage, then the ledger, each as it was at its moment.
+"""A backup while serving: keys, samples, then usage, then the ledger, each as it was at its moment.
 
 All are taken between two blocks, so keys and usage agree to the row; the writer waits for that moment only, then files
 are copied beside the running server. Of the journal nothing is copied: by then all that it has stands in the usage
@@ -16,6 +16,7 @@ import re
 import shutil
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
@@ -48,6 +49,7 @@ from flowtally.ledger.database import Ledger
 from flowtally.ledger.installation import read_installation
 from flowtally.ledger.snapshot import LedgerSnapshot, Snapshot, complaints, snapshot_of
 from flowtally.ledger.vault import KEY_FILE
+from flowtally.samples.store import FILE as SAMPLES
 from flowtally.usage.store import UsageStore
 
 if TYPE_CHECKING:
@@ -92,6 +94,7 @@ class BackupMoment(NamedTuple):
 
     place: Committed
     keys: Snapshot
+    samples: Snapshot | None
     frozen: Frozen
     ledger: LedgerSnapshot
     surplus: int  # entries that have no row of their own: compacted
@@ -204,6 +207,8 @@ class Backup:
                     return self._write(taken, freezing.schema(), say)
                 finally:
                     taken.keys.close()
+                    if taken.samples is not None:
+                        taken.samples.close()
                     taken.frozen.thaw()
         except BaseException as error:
             shutil.rmtree(self._partial, ignore_errors=True)
@@ -238,24 +243,28 @@ class Backup:
         # What is copied is the table: all stands there, and no more is moved into it.
         self._usage.settle()
         place = keys.committed()
-        snapshot = Snapshot(keys.path)
-        try:
+        with ExitStack() as undo:
+            snapshot = Snapshot(keys.path)
+            undo.callback(snapshot.close)
+            samples = self._samples()
+            if samples is not None:
+                undo.callback(samples.close)
             parts = freezing.freeze("backup")
-        except BaseException:
-            snapshot.close()
-            raise
-        try:
+            undo.callback(parts.thaw)
             ledger.take()
-        except BaseException:
-            snapshot.close()
-            parts.thaw()
-            raise
+            undo.pop_all()
         compaction = self._usage.compaction
         surplus = 0 if compaction is None else compaction.surplus()
-        return BackupMoment(place, snapshot, parts, ledger, surplus, round((time.perf_counter() - began) * 1000, 1))
+        paused_ms = round((time.perf_counter() - began) * 1000, 1)
+        return BackupMoment(place, snapshot, samples, parts, ledger, surplus, paused_ms)
+
+    def _samples(self) -> Snapshot | None:
+        """Before the ledger, which then knows every server that has some. None where there was never one."""
+        path = self._data / SAMPLES
+        return Snapshot(path) if path.exists() else None
 
     def _refuse_broken(self, copy: Path, kind: type[Damage]) -> None:
-        if copy.exists() and (said := complaints(copy, quick=kind is KeysBroken)):
+        if copy.exists() and (said := complaints(copy, quick=kind is not LedgerBroken)):
             raise kind(f"Nothing is backed up, {copy.name} is not whole: {'; '.join(said)}")
 
     def _write(self, taken: BackupMoment, usage_schema: int, say: Progress) -> MadeBackup:
@@ -268,6 +277,10 @@ class Backup:
         say("keys")
         taken.keys.copy_to(self._partial / "keys.db")
         self._refuse_broken(self._partial / "keys.db", KeysBroken)
+        if taken.samples is not None:
+            say("samples")
+            taken.samples.copy_to(self._partial / SAMPLES)
+            self._refuse_broken(self._partial / SAMPLES, BrokenParts)
         parts = taken.frozen.parts()
         if (rows := taken.frozen.rows() + taken.surplus) != taken.place.rows_total:
             raise MissingRows(f"{taken.place.rows_total} rows were acknowledged, {rows} were taken")

@@ -28,6 +28,7 @@ from flowtally.ledger.checks import rules as ledger_audit
 from flowtally.ledger.database import Ledger
 from flowtally.ledger.erasing import erased_accounts, erasures
 from flowtally.ledger.people import revived
+from flowtally.samples.store import FILE as SAMPLES
 from flowtally.usage.store import UsageStore
 from flowtally.usage.values import Kept
 
@@ -111,7 +112,7 @@ class Care:
         def work(progress: Progress) -> Report:
             progress("moment")
             baseline = self._between_blocks(take)
-            return verify.verify(rows, baseline, self._ledger, progress, self._clock())
+            return verify.verify(rows, baseline, self._ledger, progress, self._clock(), self._settings.data / SAMPLES)
 
         return self._verify.start(work)
 

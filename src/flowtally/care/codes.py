@@ -183,4 +183,13 @@ COMPARISONS: Final[Mapping[str, Comparison]] = {
         "Another line of the report is the cause: rows or the ledger are not what they were.",
         "Mend what the other lines say, then run `flowtally verify` again. If this line alone is there, report it.",
     ),
+    "samples": Comparison(
+        "Each chunk of samples of servers against what it says of itself.",
+        {
+            "samples_file": "SQLite says that the file of the samples is broken.",
+            "samples_chunk": "The samples of a gauge in six hours cannot be read, or are of another time.",
+        },
+        "A disk that failed, or a file that something else than the server wrote to.",
+        f"Look at the disk. Samples count for nothing, so all else is as it was: go on without them, or {_RESTORE}.",
+    ),
 }

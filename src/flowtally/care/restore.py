@@ -39,12 +39,13 @@ from flowtally.ledger.people import revived
 from flowtally.ledger.people.credentials import live_credentials
 from flowtally.ledger.snapshot import complaints
 from flowtally.ledger.trail import server
+from flowtally.samples.store import FILE as SAMPLES
 from flowtally.usage.journal import Journal
 from flowtally.usage.open import open_usage
 from flowtally.usage.schema import latest_migration
 from flowtally.usage.store import UsageStore
 
-UNREADABLE: Final = ("broken_part", "keys_file", "ledger_file")  # a start would refuse them, or should
+UNREADABLE: Final = ("broken_part", "keys_file", "ledger_file", "samples_file")  # a start would refuse them, or should
 
 
 class Revive(msgspec.Struct, frozen=True):
@@ -180,7 +181,7 @@ def _assemble(
     source: Path, work: Path, told: Manifest, to: Destination, say: Progress, now: int, choose: Choose, undo: ExitStack
 ) -> tuple[list[str], Report, Revived]:
     say("copy")
-    _copy(source, work, "keys.db", *SECRETS)
+    _copy(source, work, "keys.db", SAMPLES, *SECRETS)
     with ExitStack() as closing:
         ledger_url = _put_ledger(source, work, told, to, say, undo)
         usage = _put_usage(source, work, to, say, undo)
@@ -204,7 +205,7 @@ def _assemble(
             erased_accounts.reopen(tx)
         rows = usage.rows_check
         assert rows is not None
-        report = verify.verify(rows, verify.take_baseline(rows, keys.path), ledger, say, now)
+        report = verify.verify(rows, verify.take_baseline(rows, keys.path), ledger, say, now, work / SAMPLES)
         _refuse_broken(source, report)
         recovery.give_up_stated_blocks(keys, ledger)
         recovery.give_up_earlier_blocks(keys, now)
@@ -289,7 +290,7 @@ def _refuse_broken(source: Path, report: Report) -> None:
 def _put_in_place(work: Path, data: Path) -> None:
     """Keys without rows are refused by a start, and so are keys and ledger without rows: usage comes last."""
     journal = journal_path(work / "keys.db").name
-    files = [f"{name}{side}" for name in ("keys.db", journal, LEDGER) for side in ("", "-wal")]
+    files = [f"{name}{side}" for name in ("keys.db", SAMPLES, journal, LEDGER) for side in ("", "-wal")]
     _move(work, data, (*files, *SECRETS, "usage"))
     shutil.rmtree(work)
     manifest.sync_directory(data)

@@ -15,6 +15,7 @@ or looked at in portions, and only what differs is looked at one by one.
     accounts and users     <= the ledger's;  the ledger = its own rules;  who was erased has no texts
     balances               =  what rows, grants and allocations add up to (`balances`)
     closed periods         =  the rows of their time (`statements`)
+    chunks of samples      =  what each says of itself
 """
 
 from __future__ import annotations
@@ -40,6 +41,7 @@ from flowtally.keys.checks import KeysCheck
 from flowtally.ledger.checks import rules as ledger_audit
 from flowtally.ledger.database import Ledger
 from flowtally.ledger.erasing import erased_accounts, erasures
+from flowtally.samples.checks import check_chunks, file_complaints
 from flowtally.usage.checks.rows import RowsCheck
 from flowtally.usage.records import Record
 from flowtally.usage.until_block import ByRows
@@ -84,9 +86,12 @@ class Baseline(msgspec.Struct, frozen=True):
 class Verifier:
     """One run. `now`: the instant of the balances that are checked."""
 
-    def __init__(self, rows: RowsCheck, baseline: Baseline, ledger: Ledger, progress: Progress, now: int) -> None:
+    def __init__(
+        self, rows: RowsCheck, baseline: Baseline, ledger: Ledger, progress: Progress, now: int, samples: Path | None
+    ) -> None:
         self._rows = rows
         self._now = now
+        self._samples = samples
         self._keys = baseline.keys
         self._baseline = baseline
         self._ledger = ledger
@@ -113,6 +118,7 @@ class Verifier:
             ("ledger", self._check_ledger),
             ("balances", self._check_balances),
             ("periods", self._check_periods),
+            ("samples", self._check_samples),
         ):
             self._at = (name, self._found)
             self._say(name)
@@ -245,6 +251,25 @@ class Verifier:
         sums = self._rows.sums(self._block)
         return Statements(self._by_rows(), sums, self._ledger, self._block, self._find, self._say).check()
 
+    # What is apart from both
+
+    def _check_samples(self) -> int:
+        looked_at = 0
+        if self._samples is None:
+            return 0
+        if said := file_complaints(self._samples):
+            self._find("samples_file", "samples", "; ".join(said))
+            return 0
+
+        def count(some: int) -> None:
+            nonlocal looked_at
+            looked_at += some
+            self._say("samples", looked_at)
+
+        for fault in check_chunks(self._samples, count):
+            self._find("samples_chunk", fault.where, fault.detail)
+        return looked_at
+
 
 def take_baseline(rows: RowsCheck, keys: Path, records: Iterable[Record] = ()) -> Baseline:
     """Call it between two blocks; `records` of the journal are read later. KeysBroken where the keys cannot tell of
@@ -260,10 +285,13 @@ def take_baseline(rows: RowsCheck, keys: Path, records: Iterable[Record] = ()) -
         raise
 
 
-def verify(rows: RowsCheck, baseline: Baseline, ledger: Ledger, progress: Progress, now: int) -> Report:
-    """Compare everything; closes the baseline. `now`: the instant of the balances that are checked."""
+def verify(
+    rows: RowsCheck, baseline: Baseline, ledger: Ledger, progress: Progress, now: int, samples: Path | None = None
+) -> Report:
+    """Compare everything; closes the baseline. `now`: the instant of the balances that are checked; `samples`: the file
+    of samples."""
     try:
-        return Verifier(rows, baseline, ledger, progress, now).run()
+        return Verifier(rows, baseline, ledger, progress, now, samples).run()
     finally:
         baseline.keys.close()
 

@@ -41,6 +41,7 @@ from flowtally.cli import (
     reconcile,
     retention,
     rotate,
+    sample,
     sender,
     serve,
     shadow,
@@ -119,7 +120,7 @@ app.command("purchase", epilog=purchase.EXAMPLES)(purchase.purchase)
 app.command("export", epilog=export.EXAMPLES)(export.export)
 for noun in (
     *(agent.commands, account.commands, period.commands, grant.commands, key.commands, user.commands, pool.commands),
-    *(sender.commands, source.commands, provider.commands, shadow.commands),
+    *(sender.commands, source.commands, provider.commands, shadow.commands, sample.commands),
     *(voucher.commands, correction.commands, held.commands, wallet.commands, plan.commands, whitelist.commands),
 ):
     app.add_typer(noun)

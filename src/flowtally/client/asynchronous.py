@@ -104,6 +104,8 @@ class AsyncClient:
     drop_held = _ask(calls.drop_held)
     send_corrections = _ask(calls.send_corrections)
     send_readings = _ask(calls.send_readings)
+    send_samples = _ask(calls.send_samples)
+    samples = _ask(calls.samples)
     send_accounting = _ask(calls.send_accounting)
     counters = _list(calls.counters)
 

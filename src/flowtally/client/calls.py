@@ -19,8 +19,9 @@ from flowtally.core.corrections import Correction
 from flowtally.core.events import LABEL
 from flowtally.core.media import ARROW
 from flowtally.core.readings import Reading
+from flowtally.core.samples import ServerSample
 from flowtally.core.texts import as_listed
-from flowtally.core.words import ExportFormat, Fill, Unit
+from flowtally.core.words import Aggregation, ExportFormat, Fill, Unit
 
 CHECK_TIMEOUT_S: Final = 90.0  # the server gives a check a minute
 OF_RANGE: Final = {"start": "from", "from_": "from", "end": "to"}
@@ -147,6 +148,25 @@ def send_readings(readings: Iterable[Reading], *, notable: bool = False) -> Clie
     it is safe. `notable`: receipts of those only that say something beyond the usual."""
     query: Query = {"receipts": "notable"} if notable else {}
     return write("POST", "/v1/readings", p.ReadingsAnswer, list(readings), query=query)
+
+
+def send_samples(samples: Iterable[ServerSample]) -> ClientCall[p.SampleReceipts]:
+    """Send what gauges of servers stood at, at most 10,000 samples as one request. Repeating it is safe."""
+    return write("POST", "/v1/samples", p.SampleReceipts, list(samples))
+
+
+def samples(
+    server: str,
+    *,
+    names: Iterable[str] = (),
+    start: str | None = None,
+    end: str | None = None,
+    period_s: int | None = None,
+    aggregation: Aggregation | None = None,
+) -> ClientCall[p.SampleSeriesAnswer]:
+    """Gauges of a server by periods of 60, 300, 3600 or 86400 seconds; `start` and `end` (excluded) are instants."""
+    query = _given(**{"server": server, "from": start, "to": end, "period_s": period_s, "aggregation": aggregation})
+    return read("/v1/samples", p.SampleSeriesAnswer, query | ({"name": list(names)} if names else {}))
 
 
 def send_accounting(

@@ -67,6 +67,8 @@ Right = Literal[
     "retention:write",
     "providers:read",
     "providers:write",
+    "samples:read",
+    "samples:write",
 ]
 ALL: Final[frozenset[Right]] = frozenset(get_args(Right))
 
@@ -128,6 +130,8 @@ MEANINGS: Final[Mapping[Right, str]] = MappingProxyType(
         "providers:read": "read which accounts at vendors are connected, what these say, and whether it matches what "
         "was measured",
         "providers:write": "connect accounts at vendors, change and remove them, have them asked",
+        "samples:read": "read samples of servers' gauges",
+        "samples:write": "send samples of servers' gauges",
     }
 )
 
@@ -149,6 +153,7 @@ INSTALLATION: Final[frozenset[Right]] = frozenset(
         "backups:write",
         "retention:read",
         "retention:write",
+        "samples:write",
     }
 )
 OF_ACCOUNTS: Final[frozenset[Scope]] = frozenset({"account", "manage"})  # credentials of these have an account
@@ -173,6 +178,7 @@ _READS: Final[frozenset[Right]] = frozenset(
         "check_ins:read",
         "pools:read",
         "providers:read",
+        "samples:read",
     }
 )
 _MANAGES: Final[frozenset[Right]] = frozenset(

@@ -39,3 +39,4 @@ ShadowOutcome = Literal["agreed", "differed", "failed"]  # what asking a vendor 
 LeaseState = Literal["active", "grace", "ended", "released"]  # `grace`: it has ended and can still be renewed
 LeaseStep = Literal["given", "bought", "renewed", "upgraded", "released"]  # what happened to a lease
 StockState = Literal["free", "leased", "kept", "retired"]  # `kept`: for the last holder, who may still renew
+Aggregation = Literal["mean", "max", "min", "last", "sum"]  # how the samples of a period become one value

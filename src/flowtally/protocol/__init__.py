@@ -14,6 +14,7 @@ from flowtally.core.reconciling.facts import Tolerances
 from flowtally.core.reconciling.names import NameRule
 from flowtally.core.reconciling.rules import NamePair, ReconciliationRules
 from flowtally.core.rights import Right, Scope
+from flowtally.core.samples import ServerSample
 from flowtally.core.words import Bucket, GrantState, JobState, VoucherStatus
 from flowtally.protocol.accounts import (
     AccountAnswer,
@@ -137,6 +138,7 @@ from flowtally.protocol.reconciliation import (
     SpanReconciled,
     UserReconciled,
 )
+from flowtally.protocol.samples import SamplePoint, SampleReceipt, SampleReceipts, SampleSeries, SampleSeriesAnswer
 from flowtally.protocol.shadows import ShadowAnswer, ShadowDifference, ShadowRequest, ShadowRouteCount
 from flowtally.protocol.usage import (
     SHOWN_QUANTITIES,
@@ -318,9 +320,15 @@ __all__ = [
     "RotateRequest",
     "RoundingTold",
     "RunOut",
+    "SamplePoint",
+    "SampleReceipt",
+    "SampleReceipts",
+    "SampleSeries",
+    "SampleSeriesAnswer",
     "Scope",
     "SenderAnswer",
     "SenderChange",
+    "ServerSample",
     "ShadowAnswer",
     "ShadowDifference",
     "ShadowRequest",

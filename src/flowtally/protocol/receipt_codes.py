@@ -189,4 +189,31 @@ OF_READINGS: Final[Mapping[str, Advice]] = {
         "If that is not meant, look at how the names of counters are made.",
     ),
 }
-RECEIPT_CODES: Final[Mapping[str, Advice]] = {**OF_EVENTS, **OF_CORRECTIONS, **OF_READINGS}
+OF_SAMPLES: Final[Mapping[str, Advice]] = {
+    "invalid_sample": Advice(
+        "The sample cannot be read, or a value in it cannot be taken. `detail` names the field.",
+        "A field that is missing, misspelt, given twice or of another type, or a name with other characters.",
+        "Correct the program that sends the samples.",
+    ),
+    "another_value": Advice(
+        "The gauge has another value at this second. The first one stays. The status is `conflict`.",
+        "Two programs measure the same gauge, or one sends more than a sample a second.",
+        "Give each gauge one sender, and each of its samples a second of its own.",
+    ),
+    "too_old": Advice(
+        "The sample is older than samples are kept.",
+        "A wrong clock, or samples that were stored elsewhere for a long time.",
+        "Nothing, or have `FLOWTALLY_KEEP_SAMPLES_DAYS` raised.",
+    ),
+    "too_many_series": Advice(
+        "The server has as many gauges as it may have.",
+        "Names of gauges that always differ, such as one for each process.",
+        "Send the gauges that somebody reads, under names that stay.",
+    ),
+    "too_many_samples": Advice(
+        "The gauge has as many samples in these six hours as it may have: one every ten seconds.",
+        "A program that measures more often.",
+        "Measure less often. A sample a minute is usual.",
+    ),
+}
+RECEIPT_CODES: Final[Mapping[str, Advice]] = {**OF_EVENTS, **OF_CORRECTIONS, **OF_READINGS, **OF_SAMPLES}

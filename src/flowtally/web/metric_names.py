@@ -33,6 +33,10 @@ _BY_OUTCOME: Final = (
 
 # By who measures them, then by the name they measure under. `up` is made by `metrics`: whether they answered.
 FIGURES: Final[Mapping[str, Mapping[str, Figure]]] = {
+    "samples": {
+        "up": Figure("flowtally_samples_up", "1 if the figures about samples could be read, else 0."),
+        "bytes_on_disk": Figure("flowtally_samples_disk_bytes", "Size of the file of samples of servers."),
+    },
     "ingest": {
         "up": Figure("flowtally_ingest_up", "1 if the figures about writing could be read, else 0."),
         "writing": Figure("flowtally_ingest_writing", "1 while events are taken and stored, else 0."),

@@ -62,6 +62,7 @@ TAGS: Final = {
     "held": "Numbered events that wait until the account or user they name exists.",
     "corrections": "Correct stored events, or add to and take from the use of an account.",
     "readings": "Readings of counters: the difference to the reading before is counted.",
+    "samples": "What gauges of servers stood at, and series of it by periods.",
     "radius": "Accounting requests of RADIUS, as FreeRADIUS sends them.",
     "changes": "What was stored for which account, commit by commit.",
     "usage": "What was used: by hour, day, week or month, and by user, product and more.",

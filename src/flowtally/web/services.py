@@ -39,6 +39,7 @@ from flowtally.protocol import (
 )
 from flowtally.providers.providers import Providers
 from flowtally.providers.shadowing import Shadowing
+from flowtally.samples.store import Samples
 from flowtally.usage.flusher import Flusher
 from flowtally.usage.store import UsageStore
 from flowtally.web.auth import Doorkeeper
@@ -179,6 +180,7 @@ class Services(msgspec.Struct, frozen=True):
     shares: Shares
     weights: Weights
     exports: Exports
+    samples: Samples
     request_lines: RequestLines = RequestLines()
 
     async def in_thread(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:

@@ -9,7 +9,7 @@ from typing import Final
 from flowtally.api.reference.html import NOTHING, Html, Links, prose, sentence, tag
 from flowtally.core import errors
 from flowtally.core.advice import Advice, advice_of
-from flowtally.protocol.receipt_codes import OF_CORRECTIONS, OF_EVENTS, OF_READINGS
+from flowtally.protocol.receipt_codes import OF_CORRECTIONS, OF_EVENTS, OF_READINGS, OF_SAMPLES
 
 Error = type[errors.FlowtallyError]
 
@@ -33,6 +33,7 @@ RECEIPTS: Final[Mapping[str, Mapping[str, Advice]]] = {
     "Codes in receipts of events": OF_EVENTS,
     "Codes in receipts of corrections": OF_CORRECTIONS,
     "Codes in receipts of readings": OF_READINGS,
+    "Codes in receipts of samples": OF_SAMPLES,
 }
 
 
