@@ -92,12 +92,17 @@ class Scene:
             connected.change_provider(tx, "thor", now=2, rules=write_rules(ReconciliationRules(**rules)))
 
     def ask(
-        self, provider: str = "thor", account: str = "acme", quantity: Unit = "bytes", **question: Any
+        self,
+        provider: str = "thor",
+        account: str = "acme",
+        quantity: Unit = "bytes",
+        most: int = reconciled.MAX_DISPUTED,
+        **question: Any,
     ) -> ReconciliationAnswer:
         self.questions.clear()
         asked = ReconciliationQuestion(account, provider, quantity, **question)
         with self.ledger.read() as tx:
-            return show_reconciliation(compare(tx, self.usage, asked, latest(self.usage, NOW)))
+            return show_reconciliation(compare(tx, self.usage, asked, latest(self.usage, NOW)), most)
 
     def _add(self, row: dict[str, Any]) -> None:
         usual = {"series": "metered", "account": "acme", "product": "residential", "source": "gw", "status": 0}
@@ -221,8 +226,11 @@ def test_two_users_of_one_name_are_told_apart_on_the_claim_sheet(scene: Scene) -
         ("bob", ["bob"], ["sub7"]),
     ]
     rows = csv.DictReader(claim_csv(answer).decode().splitlines())
-    assert [(row["user"], row["vendor_user"], row["measured"], row["billed"]) for row in rows] == [
-        *(("amy", "", "5", "0"), ("bob", "bob", "0", "70"), ("bob", "sub7", "10", "30"))
+    assert [(row["scope"], row["user"], row["vendor_user"], row["measured"], row["billed"]) for row in rows] == [
+        ("span", "", "", "15", "100"),
+        ("user", "amy", "", "5", "0"),
+        ("user", "bob", "bob", "0", "70"),
+        ("user", "bob", "sub7", "10", "30"),
     ]
 
 
@@ -347,7 +355,7 @@ def test_the_claim_sheet_says_what_is_beyond_tolerance_and_how_it_was_obtained(s
     assert lost.start == "2026-03-05T00:00:00Z"
     rows = claim_csv(answer).decode().splitlines()
     assert rows[0].startswith("start,end,user,vendor_user,measured,billed,difference,cut,overhead,corrected")
-    assert len(rows) == 1 + len(answer.disputed)
+    assert len(rows) == 1 + len(answer.disputed) + sum(one.match == "beyond" for one in answer.spans if one.settled)
     assert any(
         row.startswith("2026-03-01T00:00:00Z,2026-03-02T00:00:00Z,'=strange,'=strange,0,5120,5120") for row in rows
     )
@@ -368,7 +376,9 @@ def test_a_bill_without_claims_has_a_sheet_that_says_so(scene: Scene) -> None:
     scene.tell(START, days(1))
     page = claim_text(scene.ask())
     assert "As a whole, the bill matches.\n" in page
-    assert page.endswith("No user is beyond the tolerance on any day that stands still.\n")
+    assert page.endswith(
+        "\nNeither all users together nor a single one are beyond the tolerance on any day that stands still.\n"
+    )
     assert claim_csv(scene.ask()).decode().count("\n") == 1
 
 
@@ -428,18 +438,41 @@ def test_the_engine_is_asked_what_the_memory_is_asked(scene: Scene, world: World
     assert told == answer
 
 
-def test_of_very_many_disputed_days_of_users_the_largest_are_told_and_how_many_there_are(
-    scene: Scene, monkeypatch: pytest.MonkeyPatch
+def test_a_day_beyond_tolerance_is_claimed_also_where_no_user_is(scene: Scene) -> None:
+    """Three users of whom each may be 1,000 off, as all of them together may, and each is 900."""
+    scene.rule(tolerances=Tolerances(span_amount=1000, whole_amount=1000))
+    for user in ("ann", "bob", "eve"):
+        scene.measure(user, days(1), 1000)
+        scene.bill(user, days(1), 1900)
+    scene.tell(START, days(3))
+    answer = scene.ask()
+    assert answer.disputed == []
+    [row] = csv.DictReader(claim_csv(answer).decode().splitlines())
+    assert (row["start"], row["scope"], row["user"], row["measured"], row["billed"], row["unexplained"]) == (
+        *("2026-03-02T00:00:00Z", "span", "", "3000", "5700", "2700"),
+    )
+    assert (row["left_over"], row["asked_at"]) == ("2700", "2026-03-14T06:00:00Z")
+    page = claim_text(answer)
+    assert "\nBEYOND TOLERANCE, of all users in one span: 1\n" in page
+    assert re.search(r"^2026-03-02  \(all\) +3.0 kB +5.7 kB +2.7 kB +2.7 kB +2026-03-14T06:00:00Z$", page, re.MULTILINE)
+    assert page.endswith("\nNo single user is beyond the tolerance on any day that stands still.\n")
+
+
+def test_of_very_many_disputed_days_of_users_the_largest_are_told_and_a_file_has_all_or_is_refused(
+    scene: Scene,
 ) -> None:
-    monkeypatch.setattr(reconciled, "MAX_DISPUTED", 2)
     for day in range(4):
         scene.bill("eve", days(day), (5, 100, 7, 50)[day])
     scene.measure("ann", START, 1)
     scene.tell(START, days(4))
-    answer = scene.ask(start="2026-03-01")
+    answer = scene.ask(start="2026-03-01", most=2)
     assert [(one.start[:10], one.sides.billed) for one in answer.disputed if one.user == "eve"] == [
         ("2026-03-02", 100),
         ("2026-03-04", 50),
     ]
     assert answer.disputed_in_all == 5
     assert "BEYOND TOLERANCE, of one user in one span: 5; the 2 largest" in claim_text(answer)
+    with pytest.raises(BadRange, match="5 days of a user are beyond tolerance; at most 2 are written"):
+        claim_csv(answer)
+    whole = claim_csv(scene.ask(start="2026-03-01", most=5)).decode().splitlines()
+    assert [row["billed"] for row in csv.DictReader(whole) if row["user"] == "eve"] == ["5", "100", "7", "50"]

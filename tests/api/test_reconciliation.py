@@ -110,7 +110,7 @@ def test_rules_that_mean_nothing_are_refused(client: Client, thor: str, rules: o
     assert client.get(RULES).json()["rewriting"] == []
 
 
-def test_the_claim_sheet_is_csv_or_text(client: Client, thor: str) -> None:
+def test_the_claim_sheet_is_csv_or_text(client: Client, thor: str, monkeypatch: pytest.MonkeyPatch) -> None:
     asked = {"provider": thor, "from": "2026-03-08", "to": "2026-03-12"}
     page = client.get(PATH, params={**asked, "format": "text"})
     assert page.headers["content-type"].startswith("text/plain")
@@ -119,6 +119,11 @@ def test_the_claim_sheet_is_csv_or_text(client: Client, thor: str) -> None:
     sheet = client.get(PATH, params=asked, headers={"Accept": "text/csv"})
     assert sheet.headers["content-type"].startswith("text/csv")
     assert sheet.text.startswith("start,end,user,vendor_user,measured,billed,difference,")
+    monkeypatch.setattr("flowtally.api.reconciliation.MAX_DISPUTED", 1)
+    assert len(client.get(PATH, params=asked).json()["disputed"]) == 1
+    assert client.get(PATH, params=asked | {"format": "csv"}).text == sheet.text
+    monkeypatch.setattr("flowtally.api.reconciliation.MAX_CLAIMED", 1)
+    assert_problem(client.get(PATH, params=asked | {"format": "csv"}), 400, "bad_range")
     assert_problem(client.get(PATH, params=asked, headers={"Accept": "image/png"}), 406, "not_acceptable")
 
 

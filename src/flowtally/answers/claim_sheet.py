@@ -1,7 +1,8 @@
 """The claim sheet: what to show to a vendor, as CSV for its figures and as text to print.
 
 Owns the two forms. Both are made of the answer alone, so whoever has it can make them again. A claim is of days that
-stand still, and only of what is beyond tolerance after rounding, late data and corrections have had their due.
+stand still, and only of what is beyond tolerance after rounding, late data and corrections have had their due: a day of
+all users, for many small amounts make a large one, and a day of one user.
 """
 
 from __future__ import annotations
@@ -12,15 +13,18 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
 from flowtally.answers.statement import harmless
+from flowtally.core.edges import parse_instant
+from flowtally.core.errors import BadRange
 from flowtally.core.reconciling.parts import PARTS
 from flowtally.core.units import counted, exact_bytes, human_count, same_unit
-from flowtally.protocol import CutTold, DisputedCell, ReconciliationAnswer, Sides
+from flowtally.protocol import CutTold, DisputedCell, ReconciliationAnswer, Sides, SpanReconciled
 
 Write = Callable[[int], str]
+_Disputed = SpanReconciled | DisputedCell
 COLUMNS: Final = (
     *("start", "end", "user", "vendor_user", "measured", "billed", "difference"),
     *PARTS,
-    *("rounding_bound", "asked_at", "known_block", "known_at"),
+    *("rounding_bound", "asked_at", "known_block", "known_at", "scope", "left_over"),
 )
 MEANINGS: Final = {
     "cut": "days cut by another calendar",
@@ -46,18 +50,31 @@ _ODD: Final = {
 
 
 def claim_csv(answer: ReconciliationAnswer) -> bytes:
-    """A row for each user and span beyond tolerance (RFC 4180, UTF-8)."""
+    """A row for each span beyond tolerance, of all users (scope `span`), and one for each user in a span beyond
+    tolerance (scope `user`); RFC 4180, UTF-8. BadRange where `answer` has not all of them."""
+    if (missing := answer.disputed_in_all - len(answer.disputed)) > 0:
+        raise BadRange(
+            f"{answer.disputed_in_all} days of a user are beyond tolerance; at most {answer.disputed_in_all - missing}"
+            " are written to one file. Ask for a shorter range, or map the names that differ.",
+            rows=answer.disputed_in_all,
+            limit=answer.disputed_in_all - missing,
+        )
     text = io.StringIO(newline="")
     writer = csv.writer(text)
     writer.writerow(COLUMNS)
-    known = (answer.known_block, answer.known_at)
-    for one in answer.disputed:
+    rows: list[tuple[_Disputed, str, str, str]] = [(one, "span", "", "") for one in disputed_spans(answer)]
+    rows += [(one, "user", one.user, " ".join(one.billed_users)) for one in answer.disputed]
+    for one, scope, user, theirs in sorted(rows, key=lambda row: parse_instant(row[0].start)):  # a span, then its users
         sides = one.sides
         figures = (sides.measured, sides.billed, sides.difference, *(getattr(sides, part) for part in PARTS))
-        theirs = " ".join(one.billed_users)
-        row = (one.start, one.end, one.user, theirs, *figures, sides.rounding_bound, one.asked_at, *known)
-        writer.writerow(harmless(value) for value in row)
+        known = (sides.rounding_bound, one.asked_at, answer.known_block, answer.known_at, scope, sides.left_over)
+        writer.writerow(harmless(value) for value in (one.start, one.end, user, theirs, *figures, *known))
     return text.getvalue().encode()
+
+
+def disputed_spans(answer: ReconciliationAnswer) -> list[SpanReconciled]:
+    """Those beyond tolerance that stand still, all users together."""
+    return [one for one in answer.spans if one.told and one.settled and one.match == "beyond"]
 
 
 def claim_text(answer: ReconciliationAnswer) -> str:
@@ -67,7 +84,8 @@ def claim_text(answer: ReconciliationAnswer) -> str:
 
 def _page(answer: ReconciliationAnswer) -> Iterator[str]:
     write = human_count if answer.quantity == "requests" else exact_bytes
-    sides = [answer.total, *(one.sides for one in answer.disputed)]
+    spans = disputed_spans(answer)
+    sides = [answer.total, *(one.sides for one in spans), *(one.sides for one in answer.disputed)]
     column = human_count if answer.quantity == "requests" else same_unit(_figures(sides), aligned=True)
     yield f"CLAIM SHEET: account {answer.account} at {answer.vendor} (provider {answer.provider})"
     yield f"{answer.start} to {answer.end}, days of {answer.zone}"
@@ -85,13 +103,18 @@ def _page(answer: ReconciliationAnswer) -> Iterator[str]:
             whose = "all users" if one.user is None else f"user {one.user or '(nobody)'}"
             yield f"  {span:<10}  {whose}: {_ODD[one.kind]} ({write(one.amount)})"
         yield ""
+    if spans:
+        yield f"BEYOND TOLERANCE, of all users in one span: {human_count(len(spans))}"
+        yield from _table([(one, None) for one in spans], column)
+        yield ""
     if not answer.disputed:
-        yield "No user is beyond the tolerance on any day that stands still."
+        no_one = "No single user is" if spans else "Neither all users together nor a single one are"
+        yield f"{no_one} beyond the tolerance on any day that stands still."
         return
     shown = len(answer.disputed)
     of_all = "" if shown == answer.disputed_in_all else f"; the {human_count(shown)} largest"
     yield f"BEYOND TOLERANCE, of one user in one span: {human_count(answer.disputed_in_all)}{of_all}"
-    yield from _table(answer.disputed, column)
+    yield from _table([(one, one.user) for one in answer.disputed], column)
 
 
 def _sum(sides: Sides, write: Write) -> Iterator[str]:
@@ -145,9 +168,10 @@ def _calendar(cut: CutTold, write: Write) -> Iterator[str]:
         yield f"    {cut.best.offset} would leave {write(cut.best.residual)}"
 
 
-def _table(cells: Sequence[DisputedCell], write: Write) -> Iterator[str]:
+def _table(disputed: Sequence[tuple[_Disputed, str | None]], write: Write) -> Iterator[str]:
+    """With the user of each; None: all users."""
     head = ("day", "user", "measured", "billed", "difference", "claimed", "asked at")
-    rows = [head, *(_row(one, write) for one in cells)]
+    rows = [head, *(_row(one, user, write) for one, user in disputed)]
     widths = [max(len(row[column]) for row in rows) for column in range(len(head))]
     for row in rows:
         cells_ = [
@@ -157,11 +181,12 @@ def _table(cells: Sequence[DisputedCell], write: Write) -> Iterator[str]:
         yield "  ".join(cells_)
 
 
-def _row(one: DisputedCell, write: Write) -> tuple[str, ...]:
+def _row(one: _Disputed, user: str | None, write: Write) -> tuple[str, ...]:
     sides = one.sides
     claimed = sides.unexplained + sides.only_billed + sides.only_measured
     amounts = (sides.measured, sides.billed, sides.difference, claimed)
-    return (one.start[:10], one.user or "(nobody)", *(write(amount) for amount in amounts), one.asked_at)
+    whose = "(all)" if user is None else user or "(nobody)"
+    return (one.start[:10], whose, *(write(amount) for amount in amounts), one.asked_at or "")
 
 
 def _figures(sides: Sequence[Sides]) -> Iterator[int]:

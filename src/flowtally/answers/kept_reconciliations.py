@@ -9,7 +9,7 @@ from __future__ import annotations
 import msgspec
 
 from flowtally.answers.moment import latest
-from flowtally.answers.reconciled import show_reconciliation
+from flowtally.answers.reconciled import MAX_DISPUTED, show_reconciliation
 from flowtally.answers.reconciliation import ReconciliationQuestion, ReconciliationUsage, compare
 from flowtally.core.edges import format_instant, parse_instant
 from flowtally.ledger.database import Tx
@@ -20,10 +20,10 @@ from flowtally.protocol import KeptReconciliationAnswer, KeptReconciliationDetai
 
 
 def answer_question(
-    tx: Tx, usage: ReconciliationUsage, question: ReconciliationQuestion, now: int
+    tx: Tx, usage: ReconciliationUsage, question: ReconciliationQuestion, now: int, most: int = MAX_DISPUTED
 ) -> ReconciliationAnswer:
-    """The answer of now. UnknownAccount, NotFound, BadRange."""
-    return show_reconciliation(compare(tx, usage, question, latest(usage, now)))
+    """The answer of now, with the `most` largest of what is disputed. UnknownAccount, NotFound, BadRange."""
+    return show_reconciliation(compare(tx, usage, question, latest(usage, now)), most)
 
 
 def keep_answer(tx: Tx, answer: ReconciliationAnswer, now: int) -> KeptReconciliationAnswer:

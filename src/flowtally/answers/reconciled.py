@@ -27,13 +27,14 @@ from flowtally.protocol import (
 )
 
 MAX_DISPUTED: Final = 2_000
+MAX_CLAIMED: Final = 100_000  # of a file that has all of them
 _MILLION: Final = 1_000  # billionths in a millionth
 
 
-def show_reconciliation(one: Compared) -> ReconciliationAnswer:
-    """The answer; of users in spans only those beyond tolerance, the 2,000 largest."""
+def show_reconciliation(one: Compared, most: int = MAX_DISPUTED) -> ReconciliationAnswer:
+    """The answer; of users in spans only those beyond tolerance, the `most` largest."""
     found, calendar = one.found, one.calendar
-    disputed, disputed_in_all = _disputed(one)
+    disputed, disputed_in_all = _disputed(one, most)
     spans = [
         SpanReconciled(
             start=calendar.show(span.start),
@@ -98,7 +99,7 @@ def show_sides(sides: Explained) -> Sides:
     )
 
 
-def _disputed(one: Compared) -> tuple[list[DisputedCell], int]:
+def _disputed(one: Compared, most: int) -> tuple[list[DisputedCell], int]:
     """The largest, in order of time, and how many there are."""
     found: list[tuple[int, int, int]] = []
     for number, span in enumerate(one.found.spans):
@@ -108,7 +109,7 @@ def _disputed(one: Compared) -> tuple[list[DisputedCell], int]:
             cell = line.cells[number]
             if cell[11] and is_beyond(line.cell(number), one.rules.tolerances):
                 found.append((-cell[11], number, place))
-    largest = sorted(sorted(found)[:MAX_DISPUTED], key=lambda each: each[1:])
+    largest = sorted(sorted(found)[:most], key=lambda each: each[1:])
     return [_cell(one, number, place) for _, number, place in largest], len(found)
 
 

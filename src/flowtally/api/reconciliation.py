@@ -10,6 +10,7 @@ from msgspec import Meta
 
 from flowtally.answers.claim_sheet import claim_csv, claim_text
 from flowtally.answers.kept_reconciliations import answer_question, compare_with_kept, keep_answer, show_kept
+from flowtally.answers.reconciled import MAX_CLAIMED, MAX_DISPUTED
 from flowtally.answers.reconciliation import ReconciliationQuestion
 from flowtally.core.edges import DateOrInstant, Instant
 from flowtally.core.errors import (
@@ -151,8 +152,8 @@ class ReconciliationQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=Tru
     format: Annotated[
         ClaimForm | None,
         Meta(
-            description="`csv` and `text` are the claim sheet: users and days beyond tolerance. Default: by the Accept "
-            "header, else `json`."
+            description="`csv` and `text` are the claim sheet: days beyond tolerance, and users on a day. CSV has all "
+            "of them, or is refused where there are more than 100,000. Default: by the Accept header, else `json`."
         ),
     ] = None
 
@@ -183,7 +184,8 @@ def read_reconciliation(call: Call, account: str, query: ReconciliationQuery) ->
     form = choose(call.accept, tuple(FORMS.values())) if query.format is None else FORMS[query.format]
     whose = _check_sees(call, account, query.provider)
     question = _question(call, whose, query.quantity, query.start, query.end, query.corrected_since)
-    answer = answer_question(call.tx, call.usage, question, call.now)
+    most = MAX_CLAIMED if form == CSV else MAX_DISPUTED
+    answer = answer_question(call.tx, call.usage, question, call.now, most)
     if form == JSON:
         return answer
     content, name = (claim_csv(answer), "claim.csv") if form == CSV else (claim_text(answer).encode(), "claim.txt")
