@@ -1,7 +1,7 @@
 """What it costs to reconcile a year: against the two usage questions that it cannot do without.
 
 The vendor cuts its days eight hours early and bills 5 % on top, so that everything is looked for: the calendar by
-hours, and what each user used by the calendar that is found.
+quarter hours, and what each user used by the calendar that is found.
 """
 
 from __future__ import annotations

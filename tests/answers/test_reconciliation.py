@@ -24,6 +24,7 @@ from flowtally.answers.reconciled import show_reconciliation
 from flowtally.answers.reconciliation import ReconciliationQuestion, compare
 from flowtally.core.edges import parse_instant
 from flowtally.core.errors import BadRange, NotFound, UnknownAccount
+from flowtally.core.reconciling.calendars import VendorCalendar
 from flowtally.core.reconciling.cut import QUARTER_MS
 from flowtally.core.reconciling.facts import Tolerances
 from flowtally.core.reconciling.names import NameRule
@@ -135,7 +136,24 @@ def test_a_bill_that_matches_takes_a_question_for_each_side_and_no_more(scene: S
     assert (answer.cut, answer.disputed, answer.oddities) == (None, [], [])
 
 
-def test_another_calendar_takes_one_question_by_hours_and_one_by_its_days(scene: Scene, world: World) -> None:
+@pytest.mark.parametrize("offset", ["+05:30", "+05:45", "-03:30", "+12:45", "+08:00"])
+def test_the_calendar_of_a_long_range_is_found_to_the_quarter_hour(scene: Scene, offset: str) -> None:
+    """By whole hours +06:00 would leave less than a quarter of what UTC leaves of a vendor in India, and be wrong."""
+    away = VendorCalendar(offset).bound("1970-01-01")
+    world = World(7, 72, 1)
+    scene.measure_world(world)
+    bill = world.bill(offset=-away, share_ppm=50_000)
+    scene.bill_days(each(bill, lambda amount: amount + 1))
+    scene.tell(START, days(72), at=days(80))
+    answer = scene.ask(start="2026-03-01")
+    assert (len(answer.spans), answer.cut and answer.cut.outcome, answer.match) == (72, "claimed", "matches")
+    assert answer.cut is not None
+    assert answer.cut.best is not None
+    assert answer.cut.best.offset == offset
+    assert [one.match for one in answer.spans] == ["matches"] * 72
+
+
+def test_another_calendar_takes_one_question_by_quarter_hours_and_one_by_its_days(scene: Scene, world: World) -> None:
     scene.measure_world(world)
     scene.bill_days(world.bill(offset=8 * HOUR_MS, share_ppm=50_000))
     scene.tell(START, days(11))

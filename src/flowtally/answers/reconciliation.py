@@ -1,8 +1,8 @@
 """What a vendor bills beside what was measured: the questions to both stores, and the answer in words.
 
 Owns which spans are compared, what is asked, and how little of it: one sum by user for each side, and only where the
-days differ one of the measured side by hours, to find the calendar, and one more by user where another calendar is
-claimed. What came in since a day was told is asked of the days that may still move. Leaves the thinking to
+days differ one of the measured side by quarter hours, to find the calendar, and one more by user where another calendar
+is claimed. What came in since a day was told is asked of the days that may still move. Leaves the thinking to
 `core/reconciling`.
 """
 
@@ -38,7 +38,6 @@ from flowtally.usage.verbs import Commits, Sums
 
 MAX_DAYS: Final = 800
 USUAL_DAYS: Final = 30
-QUARTERS_UP_TO: Final = 62  # days of a range whose calendar is looked for by quarter hours; by hours beyond
 LATELY_MS: Final = DAY_MS  # what a figure moved by since then it may go on moving by
 A_PULL_MS: Final = DAY_MS // 2  # so much earlier than the end of a pull a part of it may have been asked for
 
@@ -118,11 +117,10 @@ def _find_cut(asking: _Asking, told: _Told, sides: BothSides, names: MatchedName
     if told.grain == "pull" or not known or not differ(sides, names):
         return None
     ours = [name for line in known for name in line.measured]
-    every = QUARTER_MS if len(told.edges) <= QUARTERS_UP_TO else HOUR_MS
     start, end = told.edges[0] - DAY_MS, told.edges[-1] + DAY_MS
-    edges = list(range(start, end + 1, every))
+    edges = list(range(start, end + 1, QUARTER_MS))
     only = None if len(ours) == len(sides.measured) else ids.of(ours)
-    grid = FineSums(start, every, asking.in_total(edges, only))
+    grid = FineSums(start, QUARTER_MS, asking.in_total(edges, only))
     return plan_cut(sides, names, [told.calendar.clock(edge) for edge in told.edges], grid)
 
 

@@ -1,15 +1,16 @@
 """Where the vendor cuts its days: which offset from UTC fits its figures best, and how well.
 
 The vendor's own calendar is what its figures are taken for, unless another fits far better. Each offset by which there
-could be a clock, from -14:00 to +14:00 by a quarter of an hour, is tried: its days are measured from a finer grid, and
-compared after one factor has been taken out, the median of the ratios, so that neither protocol overhead nor a few odd
-days choose the zone. What is left, without the worst tenth of the spans, is the residual.
+could be a clock, from -14:00 to +14:00 by a quarter of an hour, is tried, however long the range is: of offsets by the
+hour alone the nearest would fit far better than the vendor's own, and be wrong. Its days are measured from a grid of
+quarter hours, and compared after one factor has been taken out, the median of the ratios, so that neither protocol
+overhead nor a few odd days choose the zone. What is left, without the worst tenth of the spans, is the residual.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import accumulate, pairwise
+from itertools import accumulate
 from typing import Final, Literal
 
 import msgspec
@@ -82,14 +83,15 @@ def fit_cut(
     spans = [span for span, known in enumerate(looked_at) if known]
     spans = spans[:: -(-len(spans) // MAX_FITTED) or 1]
     fitting = _Fitting(spans, [billed[span] for span in spans], grid)
-    declared = fitting.residual(edges)
+    declared = fitting.residual(fitting.places(edges))
+    by_clock = fitting.places(clocks)  # of a clock that shows UTC
     volume = sum(fitting.billed)
     if len(spans) < ENOUGH_SPANS or declared is None:
         return CutFit("too_few_spans", len(spans), declared or 0, volume)
     own = {clock - edge for edge, clock in zip(edges, clocks, strict=True)}  # several where its clock was changed
     candidates = []
     for offset in OFFSETS:
-        if own != {offset} and (left := fitting.residual([clock - offset for clock in clocks])) is not None:
+        if own != {offset} and (left := fitting.residual(by_clock, offset)) is not None:
             candidates.append(Candidate(offset, left))
     candidates.sort(key=lambda one: (one.residual, min(abs(one.offset - mine) for mine in own), one.offset))
     best, second = (*candidates[:2], None, None)[:2]
@@ -113,18 +115,24 @@ class _Fitting:
         self._grid = grid
         self._until = list(accumulate(grid.amounts, initial=0))
 
-    def residual(self, edges: Sequence[int]) -> int | None:
-        """What these edges leave; None where the grid cannot tell them: they leave it, or lie within its spans."""
-        places = []
+    def places(self, edges: Sequence[int]) -> list[int] | None:
+        """Where in the grid these edges are; None where it cannot tell them: they lie within its spans, or are in no
+        order, for a clock that was set back shows an hour twice."""
+        places: list[int] = []
         for edge in edges:
             place, beside = divmod(edge - self._grid.starts_at, self._grid.every_ms)
-            if beside or not 0 <= place < len(self._until):
+            if beside or (places and place <= places[-1]):
                 return None
             places.append(place)
-        if any(place >= after for place, after in pairwise(places)):
-            return None  # a clock that was set back shows an hour twice
+        return places
+
+    def residual(self, places: Sequence[int] | None, sooner_ms: int = 0) -> int | None:
+        """What edges so much sooner than these places leave; None where the grid cannot tell them."""
+        earlier, beside = divmod(sooner_ms, self._grid.every_ms)
+        if places is None or beside or places[0] < earlier or places[-1] - earlier >= len(self._until):
+            return None
         until = self._until
-        measured = [until[places[span + 1]] - until[places[span]] for span in self.spans]
+        measured = [until[places[span + 1] - earlier] - until[places[span] - earlier] for span in self.spans]
         both = zip(self.billed, measured, strict=True)
         ratios = [ratio(told, used) for told, used in both if used > 0]
         factor = quarters(ratios).middle if ratios else 0
