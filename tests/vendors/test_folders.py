@@ -18,6 +18,7 @@ NAMES = {"__init__", "dialect", "parameters", "settings", "wire", "routes", "sam
 MORE = {
     "rows",  # which rows a range has, and what time each stands for
     "shadow",  # how a call of ours is asked of the vendor, too, and compared
+    "clients",  # the vendor's own clients, and what each reads otherwise than its documents say
     "service",  # the vendor's own API, for `pull`: its questions, and what their answers mean
 }
 # What a vendor may take of `vendors`: the frame, and what fills and prints figures. Nothing of what serves it.
