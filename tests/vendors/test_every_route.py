@@ -19,12 +19,13 @@ from tests.conftest import Client, Clock, ask_as_sent, open_acme, send
 from tests.filling import Filled
 from tests.soak import few
 from tests.vendors.asking import PLACES, Shown, issue
-from tests.vendors.tongues import ROUTES, TONGUES, assert_refused, every_dialect
+from tests.vendors.tongues import MOST_CHARS, ROUTES, TONGUES, assert_refused, every_dialect, texts_in
 
 import flowtally.api.application  # noqa: F401  (declares the operations)
+from flowtally.api.reference import codes
 from flowtally.config import Config
 from flowtally.core.edges import format_instant
-from flowtally.core.errors import BadRequest, Unavailable
+from flowtally.core.errors import BadRequest, FlowtallyError, Unavailable
 from flowtally.core.texts import is_text
 from flowtally.ledger import database
 from flowtally.ledger.database import Ledger
@@ -133,6 +134,34 @@ def test_where_no_place_is_left_every_route_says_so_in_its_envelope(
     monkeypatch.setattr(slots, "taken", slots.limit)
     for route in dialect.routes:
         assert_plain_refusal(dialect, who.ask(shared.client, dialect, route))
+
+
+# -- What is said -----------------------------------------------------------------------------------------------------
+
+
+@every_dialect
+@pytest.mark.parametrize("extra", [{}, {"parameter": "page", "value": "s3cret"}], ids=["", "parameter"])
+def test_what_is_said_of_any_error_is_short_and_nothing_of_ours(dialect: Dialect, extra: dict[str, str]) -> None:
+    """Our sentences name our routes and settings, and repeat what was sent."""
+    for _, kind in codes.tree():
+        error = kind.__new__(kind)
+        FlowtallyError.__init__(error, "FLOWTALLY_X = 's3cret': see /v1/accounts. " * 10, **extra)
+        vars(error).setdefault("retry_after_s", 1)
+        told = msgspec.json.decode(dialect.fail(error).content)
+        texts = list(texts_in(told))
+        assert max(map(len, texts)) <= MOST_CHARS, told
+        assert not [text for text in texts if "FLOWTALLY" in text or "/v1/" in text or "s3cret" in text], told
+
+
+@every_dialect
+def test_a_wrong_value_is_not_repeated(shared: Filled, dialect: Dialect) -> None:
+    client, who = shared.client, issue(shared.client, "acme", "manage")
+    for route in dialect.routes:
+        for name in route.takes_example:
+            answer = who.ask(client, dialect, route, **{name: "s3cret"})
+            if not TONGUES[dialect.name].succeeded(answer.status_code, answer.json()):
+                assert_plain_refusal(dialect, answer)
+                assert "s3cret" not in answer.text
 
 
 # -- What is not sent -------------------------------------------------------------------------------------------------
@@ -305,16 +334,6 @@ def test_no_parameter_brings_in_a_text_that_may_not_be_kept(client: Client, acme
                 if not TONGUES[dialect.name].succeeded(answer.status_code, answer.json()):
                     assert_plain_refusal(dialect, answer)
     assert not [text for text in texts_in(everything_of(client, acme)) if not is_text(text)]
-
-
-def texts_in(value: Any) -> Iterator[str]:
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, dict):
-        yield from texts_in([*value, *value.values()])
-    elif isinstance(value, list):
-        for one in value:
-            yield from texts_in(one)
 
 
 def everything_of(client: Client, account: str) -> list[Any]:

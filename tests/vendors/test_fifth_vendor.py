@@ -72,19 +72,18 @@ def test_it_answers_as_the_vendor_does(live: Live, token: str) -> None:
 @pytest.mark.parametrize(
     ("query", "key", "status", "says"),
     [
-        ("", None, 400, "day"),
-        ("?day=yesterday", None, 400, "day"),
-        ("?day=9999-12-31", None, 400, "out of range"),
-        ("?day=2026-03-10", "", 401, "X-Plain-Key"),
-        ("?day=2026-03-10", "nobody", 401, "unknown"),
+        ("", None, 400, "bad request: day"),
+        ("?day=yesterday", None, 400, "bad request: day"),
+        ("?day=9999-12-31", None, 400, "bad request: day"),
+        ("?day=2026-03-10", "", 401, "no access"),
+        ("?day=2026-03-10", "nobody", 401, "no access"),
     ],
 )
 def test_it_refuses_as_the_vendor_does(
     live: Live, token: str, query: str, key: str | None, status: int, says: str
 ) -> None:
     answer = httpx.get(f"{live.url}/plainproxy/traffic{query}", headers={"X-Plain-Key": token if key is None else key})
-    assert (answer.status_code, list(answer.json())) == (status, ["error"])
-    assert says in answer.json()["error"]
+    assert (answer.status_code, answer.json()) == (status, {"error": says})
 
 
 def test_it_is_in_the_openapi_document_beside_the_others(live: Live) -> None:

@@ -22,7 +22,7 @@ MORE = {
     "service",  # the vendor's own API, for `pull`: its questions, and what their answers mean
 }
 # What a vendor may take of `vendors`: the frame, and what fills and prints figures. Nothing of what serves it.
-FRAME = {"base", "figures", "printing"}
+FRAME = {"base", "figures", "printing", "shortly"}
 SERVES = {"flowtally.web", "flowtally.api", "flowtally.cli", "flowtally.config", "flowtally.ingest", "litestar"}
 
 

@@ -6,7 +6,7 @@ a new route or a new vendor is under the laws by being there.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 import httpx
@@ -48,6 +48,8 @@ TONGUES: Final[dict[str, Tongue]] = {
     "whitepages": Tongue(lambda status, body: status == 200 and "usage_data" in body, _whitepages),
 }
 
+MOST_CHARS: Final = 120  # of a message: the longest known of theirs has 107
+
 ROUTES: Final = [(dialect, route) for dialect in VENDORS for route in dialect.routes]
 
 every_dialect = pytest.mark.parametrize("dialect", VENDORS, ids=lambda one: one.name)
@@ -58,4 +60,16 @@ def assert_refused(dialect: Dialect, answer: httpx.Response) -> int:
     assert answer.headers["content-type"].startswith("application/json"), answer.text
     code = TONGUES[dialect.name].refusal(answer.status_code, answer.json())
     assert code is not None, (answer.request.method, answer.url.path, answer.status_code, answer.text)
+    assert max(map(len, texts_in(answer.json()))) <= MOST_CHARS, answer.text
     return code
+
+
+def texts_in(value: Any) -> Iterator[str]:
+    """All of a JSON value, names included."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        yield from texts_in([*value, *value.values()])
+    elif isinstance(value, list):
+        for one in value:
+            yield from texts_in(one)

@@ -8,6 +8,7 @@ import msgspec
 
 from flowtally.core.errors import BadRequest, FlowtallyError, Unauthenticated
 from flowtally.vendors.base import Asked, Dialect, Fault, Reply, Secrets
+from flowtally.vendors.shortly import with_why
 
 from . import wire
 from .routes import ROUTES
@@ -27,8 +28,9 @@ def succeed(answer: wire.Answer) -> Reply:
 
 
 def fail(error: FlowtallyError) -> Reply:
-    """Every error there is: what is wrong with a request is told, what went wrong inside is not."""
-    told = error.detail if error.status < 500 else "try again later"
+    """Every error there is, in the vendor's words: `bad request: day`. What went wrong inside is not told."""
+    usual = "no access" if isinstance(error, Unauthenticated) else "bad request"
+    told = with_why(usual, error) if error.status < 500 else "try again later"
     return Reply(msgspec.json.encode(wire.Refusal(told)), status=error.status)
 
 
@@ -43,8 +45,8 @@ PLAINPROXY: Final = Dialect(
     routes=ROUTES,
     security={"plainproxyKey": {"type": "apiKey", "in": "header", "name": "X-Plain-Key"}},
     faults=(
-        Fault("The day is missing or none.", fail(BadRequest("day is missing"))),
-        Fault("The key is missing or unknown.", fail(Unauthenticated("the key is unknown"))),
+        Fault("The day is missing or none.", fail(BadRequest("", parameter="day"))),
+        Fault("The key is missing or unknown.", fail(Unauthenticated(""))),
     ),
     refusals=(wire.Refusal,),
 )

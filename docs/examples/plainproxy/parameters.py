@@ -19,5 +19,5 @@ class DayQuery(msgspec.Struct, frozen=True):
     def span(self, zone: ZoneInfo) -> tuple[int, int]:
         """When the day begins, and when the next one does. BadRequest before 1971 and where the calendar ends."""
         if not 1970 < self.day.year < 9999:
-            raise BadRequest("day is out of range")
+            raise BadRequest("day is out of range", parameter="day")
         return first_instant(self.day, zone), first_instant(self.day + timedelta(1), zone)

@@ -19,6 +19,7 @@ from flowtally.vendors.base import Asked, Dialect, Fault, Rate, Reply, Secrets
 from flowtally.vendors.bytesflows import wire
 from flowtally.vendors.bytesflows.routes import ROUTES
 from flowtally.vendors.bytesflows.settings import Settings
+from flowtally.vendors.shortly import with_why
 
 
 def identify(asked: Asked, settings: Settings) -> Secrets:
@@ -37,10 +38,10 @@ def succeed(answer: msgspec.Struct) -> Reply:
 
 
 def fail(error: FlowtallyError) -> Reply:
-    """The same envelope with `data` null; `code` is the HTTP status too. What is wrong with a request is told, what
-    went wrong inside is not."""
+    """The same envelope with `data` null; `code` is the HTTP status too. Which parameter is wrong is told, what went
+    wrong inside is not."""
     code = error.status if error.status in wire.MESSAGES else 400 if error.status < wire.FAULT else wire.FAULT
-    msg = error.detail if code == wire.BAD_PARAMETER else wire.MESSAGES[code]
+    msg = with_why(wire.MESSAGES[code], error) if code == wire.BAD_PARAMETER else wire.MESSAGES[code]
     return Reply(wire.encode_error(code, msg), status=code, headers=_headers(error))
 
 
@@ -55,7 +56,7 @@ def _fault(when: str, error: FlowtallyError) -> Fault:
 
 
 FAULTS: Final = (
-    _fault("A parameter is wrong.", BadRequest("pageNo = '0': a whole number of 1 or more is expected.")),
+    _fault("A parameter is wrong.", BadRequest("", parameter="pageNo")),
     _fault("The token is missing, unknown or revoked.", Unauthenticated("")),
     _fault("Another method than GET.", MethodNotAllowed("")),
     _fault("Too many requests, or more work than the account's share.", RateLimited("")),

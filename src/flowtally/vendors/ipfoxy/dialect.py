@@ -17,6 +17,7 @@ from flowtally.vendors.base import Asked, Dialect, Fault, Rate, Reply, Secrets
 from flowtally.vendors.ipfoxy import wire
 from flowtally.vendors.ipfoxy.routes import ROUTES
 from flowtally.vendors.ipfoxy.settings import Settings
+from flowtally.vendors.shortly import with_why
 
 ID, TOKEN = "api-id", "api-token"
 NO_DATA: Final = {"type": "object", "maxProperties": 0}
@@ -52,7 +53,14 @@ def fail(error: FlowtallyError) -> Reply:
     status = error.status if isinstance(error, errors.MethodNotAllowed) else 200
     # The rest of a body we gave up on is still on its way: the connection cannot carry another request.
     headers = {"Connection": "close"} if isinstance(error, (errors.SlowBody, errors.TooLarge)) else {}
-    return Reply(wire.encode(wire.Empty(), code_of(error), error.detail), status=status, headers=headers)
+    code = code_of(error)
+    return Reply(wire.encode(wire.Empty(), code, _said(error, code)), status=status, headers=headers)
+
+
+def _said(error: FlowtallyError, code: int) -> str:
+    """Their words; where a code stands for many things, which it is."""
+    many = code in (wire.BAD_PARAMETER, wire.BAD_REQUEST) or isinstance(error, errors.Forbidden)
+    return with_why(wire.MESSAGES[code], error) if many else wire.MESSAGES[code]
 
 
 def code_of(error: FlowtallyError) -> int:
@@ -77,12 +85,12 @@ def rate(settings: Settings) -> Rate | None:
 
 
 FAULTS: Final = (
-    Fault("a parameter is wrong, or no account of the caller", fail(errors.BadRequest("page = '0': from 1 on."))),
-    Fault("a header is missing or wrong, or the credential may not do this", fail(Unauthenticated("No such token."))),
-    Fault("the balance does not cover it", fail(errors.NotCovered("1073741824 are more than the 5 that are left"))),
-    Fault("too many requests", fail(errors.RateLimited("Too many requests; try again in 3 s"))),
-    Fault("the request cannot be read", fail(errors.MalformedBody("The form cannot be read."))),
-    Fault("a fault inside", fail(FlowtallyError("Something failed inside."))),
+    Fault("a parameter is wrong, or no account of the caller", fail(errors.BadRequest("", parameter="page"))),
+    Fault("a header is missing or wrong, or the credential may not do this", fail(Unauthenticated(""))),
+    Fault("the balance does not cover it", fail(errors.NotCovered(""))),
+    Fault("too many requests", fail(errors.RateLimited(""))),
+    Fault("the request cannot be read", fail(errors.MalformedBody(""))),
+    Fault("a fault inside", fail(FlowtallyError(""))),
 )
 
 IPFOXY: Final = Dialect(

@@ -30,6 +30,15 @@ FAULT: Final = 60500
 BAD_REQUEST: Final = 10086
 TOO_OFTEN: Final = 50000
 SUCCESS: Final = "Success"
+# What their list of codes says of each; of the texts they answer with only `Success` is known.
+MESSAGES: Final = {
+    BAD_PARAMETER: "Parameter error",
+    NOT_AUTHORIZED: "Authorization failed",
+    NO_BALANCE: "Insufficient balance",
+    FAULT: "Service error",
+    BAD_REQUEST: "Request error",
+    TOO_OFTEN: "Request rate exceeded",
+}
 RETRYABLE: Final = frozenset({FAULT, BAD_REQUEST, TOO_OFTEN})
 
 IN_KB: Final = Unit(KB)

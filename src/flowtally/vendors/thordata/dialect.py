@@ -10,11 +10,9 @@ from collections.abc import Mapping
 from typing import Any, Final, Literal
 
 from flowtally.core.errors import (
-    AccountSuspended,
     FlowtallyError,
     Forbidden,
     LimitReached,
-    MethodNotAllowed,
     NameTaken,
     NotCovered,
     RateLimited,
@@ -23,6 +21,7 @@ from flowtally.core.errors import (
     UnknownUser,
 )
 from flowtally.vendors.base import Asked, Dialect, Fault, Place, Rate, Reply, Secrets, WrongKey
+from flowtally.vendors.shortly import with_why
 from flowtally.vendors.thordata import wire
 from flowtally.vendors.thordata.routes import ROUTES
 from flowtally.vendors.thordata.settings import Settings
@@ -42,11 +41,6 @@ CODES: Final[tuple[tuple[type[FlowtallyError], int], ...]] = (
     (Unavailable, 503),
 )
 PLACES: Final[tuple[Place, ...]] = ("headers", "query", "form")
-OWN_WORDS: Final = (
-    AccountSuspended,
-    Forbidden,
-    MethodNotAllowed,
-)  # texts that say more than the list, and hold nothing secret
 
 
 def identify(asked: Asked, settings: Settings) -> Secrets:
@@ -66,7 +60,7 @@ def succeed(made: Any) -> Reply:
 
 
 def fail(error: FlowtallyError) -> Reply:
-    """Any error as an envelope. Only texts of our own are repeated: what was sent may hold secrets."""
+    """Any error as an envelope. Nothing of what was sent is repeated: it may hold secrets."""
     return Reply(wire.encode_error(as_theirs(error)))
 
 
@@ -75,14 +69,16 @@ def as_theirs(error: FlowtallyError) -> ThordataError:
         return error
     for kind, number in CODES:
         if isinstance(error, kind):
-            return ThordataError(number, _said(error, wire.MESSAGES.get(number, "Unavailable, try again later")))
+            return ThordataError(number, _said(error, number))
     if error.status >= 500:
         return ThordataError(error.status, "Server error")
-    return ThordataError(wire.PARAMETER, _said(error, wire.MESSAGES[wire.PARAMETER]))
+    return ThordataError(wire.PARAMETER, _said(error, wire.PARAMETER))
 
 
-def _said(error: FlowtallyError, usual: str) -> str:
-    return f"{usual}: {error.detail}" if isinstance(error, OWN_WORDS) else usual
+def _said(error: FlowtallyError, number: int) -> str:
+    """Their words; where a code stands for many things, which it is."""
+    usual = wire.MESSAGES.get(number, "Unavailable, try again later")
+    return with_why(usual, error) if number == wire.PARAMETER or isinstance(error, Forbidden) else usual
 
 
 def envelope(schema: Mapping[str, Any]) -> Mapping[str, Any]:

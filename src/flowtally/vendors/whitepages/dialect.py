@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from http.client import responses
 from typing import Any, Final
 
 import msgspec
@@ -11,6 +12,7 @@ from flowtally.answers.account_balance import make_balance
 from flowtally.core.errors import BadRequest, FlowtallyError, Forbidden, MethodNotAllowed, RateLimited, Unauthenticated
 from flowtally.core.times import MINUTE_MS
 from flowtally.vendors.base import Asked, Dialect, DialectCall, Fault, Rate, Reply, Secrets
+from flowtally.vendors.shortly import with_why
 from flowtally.vendors.whitepages import wire
 from flowtally.vendors.whitepages.routes import POOL, ROUTES
 from flowtally.vendors.whitepages.settings import Settings
@@ -51,9 +53,10 @@ def fail(error: FlowtallyError) -> Reply:
         return _gateway(403, wire.FORBIDDEN)
     if isinstance(error, BadRequest):
         field = str(error.extra.get("parameter", ""))
-        return _service(400, "Bad Request", wire.invalid(field) if field else error.detail)
+        return _service(400, "Bad Request", wire.invalid(field) if field else wire.INVALID)
     if error.status < 500:
-        return _service(error.status, error.title, error.detail)
+        long_message = with_why("The request could not be answered", error)
+        return _service(error.status, responses.get(error.status, "Error"), f"{long_message}.")
     return _service(500, "Internal Server Error", "The request could not be answered. Please try again.")
 
 

@@ -17,6 +17,7 @@ import msgspec
 FORBIDDEN: Final = "Forbidden"
 TOO_MANY: Final = "Too Many Requests"
 LIMIT_EXCEEDED: Final = "Limit Exceeded"
+INVALID: Final = "Request validation failed. Please check the provided data."
 MAX_DIFFERENCE_DAYS: Final = 90  # the page says 90 days; the larger reading, so that no client is refused
 
 

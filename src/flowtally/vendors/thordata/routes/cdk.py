@@ -87,7 +87,7 @@ def _issued(call: DialectCall, status: VoucherStatus | None) -> list[Voucher]:
         page = vouchers.list_vouchers(call.tx, call.account, cursor, MAX_LIMIT, status=status)
         found += [one for one in page.items if one.pool == DEFAULT_POOL]
         if len(found) > MOST_LISTED:
-            raise wire.ThordataError(wire.PARAMETER, f"There are more than {MOST_LISTED} CDKs: ask by status")
+            raise wire.ThordataError(wire.PARAMETER, f"Parameter error: more than {MOST_LISTED} CDKs, ask by status")
         if (cursor := page.next) is None:
             return found
 

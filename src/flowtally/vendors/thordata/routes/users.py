@@ -84,7 +84,7 @@ def list_proxy_users(call: DialectCall, given: OfFamily) -> UserList | Adapted:
     pool = read_pools(call.tx).pool_of(given.family())
     count = roster.count_managed(call.tx, call.account, pool=pool, funded=False)
     if count > MOST_LISTED:
-        raise ThordataError(wire.PARAMETER, f"There are more than {MOST_LISTED} users: list them natively")
+        raise ThordataError(wire.PARAMETER, f"Parameter error: more than {MOST_LISTED} users")
     listed = roster.list_managed(call.tx, call.account, pool=pool, funded=False, limit=MOST_LISTED)
     room = _room(call)
     used = lifetime_use(call.tx, call.usage, call.account, [one.user.id for one in listed], LAST_INSTANT)
