@@ -243,7 +243,9 @@ def test_what_it_says_is_shown_and_its_use_is_a_series_of_its_own(client: Client
     assert client.get("/v1/accounts/acme/usage").json()["total"] == before
     balance = client.get(f"{MINE}/thor/balance").json()
     assert [(one["label"], one["left"]) for one in balance["balances"]] == [("traffic", 7000), ("wallet", 8)]
-    assert balance["run_out"] == {"at": "2026-03-22T12:00:00Z", "per_day": 1000, "days": 3, "reason": ""}
+    assert balance["run_out"] == {
+        "at": "2026-03-22T12:00:00Z", "per_day": 1000, "days": 3, "reason": "", "balance": "traffic", "expires": False,
+    }  # fmt: skip
     [grant] = client.get(f"{MINE}/thor/grants").json()["items"]
     assert (grant["id"], grant["left"], grant["raw_created"]) == ("7", 870, "then")
     [user] = client.get(f"{MINE}/thor/sub-users").json()["items"]

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from flowtally.core.reported import Statement, UseSaid
+from flowtally.core.reported import Paying, Statement, UseSaid
 from flowtally.ingest.report_plan import ReportAnswer
 from flowtally.ledger.providers.connected import Provider
 from flowtally.providers.asking import SharedPace
@@ -39,6 +39,7 @@ class Vendor:
             quantity="bytes",
             check=self._check,
             pull=self._pull,
+            paying=Paying("traffic", "product"),
         )
 
     def _check(self, ask: Any, to_pull: ToPull) -> Sight:

@@ -1,18 +1,20 @@
 """What a vendor says is left, and when it runs out if use goes on as in the last days.
 
-Owns the pace and what is said where there is none. The pace is the mean over those of the last seven times 24 hours of
-which the vendor told the usage; what it did not tell is not taken for nothing. Nothing here is a promise of ours: it is
-the vendor's word, and arithmetic.
+Owns the pace and what is said where there is none. The pace is the mean over those of the last seven whole days of the
+vendor's calendar that it told when they were over; what it did not tell is not taken for nothing. Only the use that is
+taken from a balance counts for it. Nothing here is a promise of ours: it is the vendor's word, and arithmetic.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Final
 
 from flowtally.core.edges import format_if_any, format_instant
+from flowtally.core.reconciling.calendars import VendorCalendar
+from flowtally.core.reported import Paying
 from flowtally.core.times import DAY_MS, LAST_INSTANT
-from flowtally.core.words import Unit
 from flowtally.ledger.database import Tx
 from flowtally.ledger.providers import said, stretches
 from flowtally.ledger.providers.connected import Provider
@@ -23,82 +25,113 @@ from flowtally.usage.values import Where
 from flowtally.usage.verbs import Sums
 
 PACE_DAYS: Final = 7
+Span = tuple[int, int]
+Lot = tuple[int, int | None]  # so much, until then or for ever
 
 
-def provider_balance(tx: Tx, usage: Sums, provider: Provider, now: int) -> ProviderBalanceAnswer:
-    """As the vendor said it last."""
+def provider_balance(tx: Tx, usage: Sums, provider: Provider, paying: Paying | None, now: int) -> ProviderBalanceAnswer:
+    """As the vendor said it last. `paying`: as its puller declares it."""
     balances = said.read_balances(tx, provider.id)
     return ProviderBalanceAnswer(
         provider=provider.name,
         account=provider.account,
         pulled_at=format_if_any(provider.pulled_at),
         balances=[_balance(one) for one in balances],
-        run_out=_run_out(tx, usage, provider, balances, now),
+        run_out=_run_out(tx, usage, provider, paying, balances, now),
     )
 
 
-def _run_out(tx: Tx, usage: Sums, provider: Provider, balances: Sequence[BalanceSeen], now: int) -> RunOut:
-    left, unit = _left(balances)
-    told = stretches.read_stretches(tx, provider.id, now - PACE_DAYS * DAY_MS, now)
-    spans = whole_days(told, now)
-    used = 0
-    if spans:
-        edges = sorted({edge for span in spans for edge in span})
-        sums = usage.sums(edges, Where(provider.name, provider.account), ())
-        inside = {edges.index(start) for start, _ in spans}
-        mine = [one for one in sums if one.span in inside]
-        used = sum(one.requests if unit == "requests" else one.bytes_up + one.bytes_down for one in mine)
-    return run_out(left, used, len(spans), now)
+def _run_out(
+    tx: Tx, usage: Sums, provider: Provider, paying: Paying | None, balances: Sequence[BalanceSeen], now: int
+) -> RunOut:
+    if paying is None:
+        return RunOut(None, None, 0, "the vendor does not tell what is left")
+    spans = whole_days(stretches.read_stretches(tx, provider.id, now - (PACE_DAYS + 2) * DAY_MS, now), now)
+    seen = next((one for one in balances if one.balance.label == paying.balance), None)
+    used = _used(usage, provider, paying, spans, "bytes" if seen is None else seen.balance.quantity)
+    lots = None if seen is None else _lots(tx, provider, paying, seen)
+    since = now if seen is None else min(now, max(seen.seen_at, provider.pulled_at or 0))
+    return run_out(lots, used, spans, since, now, paying.balance)
 
 
-def whole_days(told: Sequence[Stretch], now: int, days: int = PACE_DAYS) -> list[tuple[int, int]]:
-    """Those of the last `days` times 24 hours before the end of what was told that were told wholly. Pure.
+def _used(usage: Sums, provider: Provider, paying: Paying, spans: Sequence[Span], quantity: str) -> int:
+    """Of the use that is taken from the balance."""
+    if not spans:
+        return 0
+    users = None if paying.sub_user is None else (paying.sub_user,)
+    product = provider.settings.get(paying.product)
+    products = None if product is None else (product,)
+    where = Where(provider.name, provider.account, users=users, products=products)
+    edges = sorted({edge for span in spans for edge in span})
+    inside = {edges.index(start) for start, _ in spans}
+    mine = [one for one in usage.sums(edges, where) if one.span in inside]
+    return sum(one.requests if quantity == "requests" else one.bytes_up + one.bytes_down for one in mine)
 
-    They end where the last stretch ends: today's figures may be of the day so far.
-    """
-    last = max((min(one.ends_at, now) for one in told), default=None)
-    if last is None:
+
+def _lots(tx: Tx, provider: Provider, paying: Paying, seen: BalanceSeen) -> list[Lot] | None:
+    """What is left, by when it expires. Of grants no more than the balance says; what it says beyond them has no end
+    that is known."""
+    left = seen.balance.left
+    if left is None:
+        return None
+    if not paying.by_grants:
+        return [(left, seen.balance.expires_at)]
+    known = [one.grant for one in said.read_grants(tx, provider.id) if one.grant.standing == "active"]
+    lots = []
+    for end, part in sorted(((one.expires_at, one.amount - one.used) for one in known), key=_by_end):
+        lots.append((min(left, max(0, part)), end))
+        left -= lots[-1][0]
+    return [*lots, (left, None)]
+
+
+def _by_end(one: tuple[int | None, int]) -> int:
+    return LAST_INSTANT if one[0] is None else one[0]
+
+
+def whole_days(told: Sequence[Stretch], now: int, days: int = PACE_DAYS) -> list[Span]:
+    """Those of the last so many days of the vendor's calendar, today excluded, that were told wholly, and when they
+    were over: what was told of a day before is of the day so far. Pure."""
+    if not told:
         return []
-    spans = [(last - (n + 1) * DAY_MS, last - n * DAY_MS) for n in range(days)]
-    return sorted(span for span in spans if _covers(told, *span))
+    edges = VendorCalendar(told[-1].zone).days(now - (days + 2) * DAY_MS, now, days + 3)
+    return [span for span in list(pairwise(edges))[-days:] if _covers(told, *span)]
 
 
 def _covers(told: Sequence[Stretch], start: int, end: int) -> bool:
     for one in sorted(told, key=lambda each: each.starts_at):
-        if one.starts_at <= start < one.ends_at:
+        # Who is looked at just now is told up to the millisecond after it.
+        if one.starts_at <= start < one.ends_at and one.asked_at >= min(one.ends_at, end) - 1:
             start = one.ends_at
     return start >= end
 
 
-def run_out(left: int | None, used: int, days: int, now: int) -> RunOut:
-    """When `left` is used up at the pace of `used` in `days` times 24 hours. Pure; whole numbers: the pace is cut, so
-    that nobody is told too early a day by rounding.
+def run_out(
+    lots: Sequence[Lot] | None, used: int, days: Sequence[Span], since: int, now: int, balance: str = ""
+) -> RunOut:
+    """When nothing is left of these, which were told at `since`, at the pace of `used` in these days: what expires
+    first is used first, and what is not used by then is lost. Pure; whole numbers: the pace is cut, so that nobody is
+    told too early a day by rounding.
 
-    >>> run_out(900, 2100, 7, 0).per_day
+    >>> run_out([(900, None)], 2100, [(0, 7 * DAY_MS)], 0, 0).per_day
     300
     """
     if not days:
-        return RunOut(None, None, 0, "the vendor has told no whole day of the last seven")
-    per_day = used // days
-    if left is None:
-        return RunOut(None, per_day, days, "the vendor does not tell what is left")
-    if left <= 0:
-        return RunOut(format_instant(now), per_day, days, "")
-    if used <= 0:
-        return RunOut(None, 0, days, "nothing was used in these days")
-    at = now + left * days * DAY_MS // used
+        return RunOut(None, None, 0, "the vendor has told no whole day of the last seven", balance)
+    span = sum(end - start for start, end in days)
+    per_day = max(0, used) * DAY_MS // span
+    if lots is None:
+        return RunOut(None, per_day, len(days), "the vendor does not tell what is left", balance)
+    at, expires = since, False
+    for left, ends_at in sorted(lots, key=lambda lot: _by_end((lot[1], 0))):
+        if left <= 0:
+            continue
+        used_up = at + left * span // used if used > 0 else LAST_INSTANT + 1
+        expires = ends_at is not None and ends_at < used_up
+        at = max(at, ends_at) if expires and ends_at is not None else used_up
     if at > LAST_INSTANT:
-        return RunOut(None, per_day, days, "it lasts beyond the year 9999")
-    return RunOut(format_instant(at), per_day, days, "")
-
-
-def _left(balances: Sequence[BalanceSeen]) -> tuple[int | None, Unit]:
-    """All traffic together, else all requests: money runs out by what is bought, not by what is used."""
-    for unit in ("bytes", "requests"):
-        known = [one.balance.left for one in balances if one.balance.quantity == unit and one.balance.left is not None]
-        if known:
-            return sum(known), unit
-    return None, "bytes"
+        reason = "it lasts beyond the year 9999" if used > 0 else "nothing was used in these days"
+        return RunOut(None, per_day, len(days), reason, balance)
+    return RunOut(format_instant(max(at, now)), per_day, len(days), "", balance, expires)
 
 
 def _balance(one: BalanceSeen) -> VendorBalance:

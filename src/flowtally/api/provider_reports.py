@@ -90,13 +90,16 @@ def list_pulls(call: Call, account: str, provider: str, query: PageQuery) -> Lis
                 "2026-03-01T10:31:04Z",
             )
         ],
-        RunOut("2026-03-09T02:11:40Z", 1_370_000_000, 7, ""),
+        RunOut("2026-03-09T02:11:40Z", 1_370_000_000, 7, "", "traffic"),
     ),
 )  # fmt: skip
 def read_provider_balance(call: Call, account: str, provider: str) -> ProviderBalanceAnswer:
-    """Its balances as the vendor said them last, and when what is left is used up if use goes on as in the last seven
-    days of which the vendor told the usage."""
-    return provider_balance(call.tx, call.usage, connected.read_provider(call.tx, provider, account), call.now)
+    """Its balances as the vendor said them last, and when nothing is left of what use is taken from, if use goes on as
+    in those of the last seven whole days that the vendor has told."""
+    found = connected.read_provider(call.tx, provider, account)
+    puller = call.services.providers.pullers.get(found.vendor)
+    paying = None if puller is None else puller.paying
+    return provider_balance(call.tx, call.usage, found, paying, call.now)
 
 
 @operation(

@@ -441,6 +441,9 @@ def _show_balance(found: ProviderBalanceAnswer) -> None:
         say(f"When it runs out cannot be said: {out.reason}.")
         return
     pace = f"at {human(out.per_day or 0, _unit(found))} a day, the mean of {counted(out.days, 'day')}"
+    if out.expires:
+        say(f"What is left expires {when(out.at)} ({_in_days(out.at)}), before it is used up {pace}.")
+        return
     say(f"Runs out {when(out.at)} ({_in_days(out.at)}), {pace}.")
 
 

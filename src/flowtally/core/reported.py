@@ -106,6 +106,17 @@ class BalanceSaid(msgspec.Struct, frozen=True):
     step: int = 1
 
 
+class Paying(msgspec.Struct, frozen=True):
+    """Which of a vendor's balances is used up by which use. `balance`: its label. `product`: the setting that names the
+    product, of all where it is not set. `sub_user`: of whom alone, None: of all. `by_grants`: it is what is left of the
+    grants, each with its end."""
+
+    balance: str
+    product: str
+    sub_user: str | None = None
+    by_grants: bool = False
+
+
 class GrantSaid(msgspec.Struct, frozen=True):
     """One grant as the vendor lists it. `raw_created`, `raw_expires`: its own text, for its zone may not be known."""
 

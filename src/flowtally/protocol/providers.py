@@ -229,18 +229,22 @@ class VendorGrant(msgspec.Struct, frozen=True):
 
 
 class RunOut(msgspec.Struct, frozen=True):
-    """When what is left will be used up, if use goes on as in the last days.
+    """When nothing will be left, if use goes on as in the last days.
 
     at: When; null: it cannot be said.
-    per_day: The pace: bytes or requests in 24 hours; null: nothing is known.
-    days: Of how many days it is the mean.
+    per_day: The pace: bytes or requests in 24 hours of the use that is taken from this balance; null: nothing is known.
+    days: Of how many days it is the mean: of the last seven whole ones of the vendor's calendar, those it has told.
     reason: Why it cannot be said; empty where it can.
+    balance: Which of the balances is meant; empty: the vendor tells none that use is taken from.
+    expires: Whether what is left then expires, before it is used up.
     """
 
     at: Instant | None
     per_day: int | None
     days: int
     reason: str
+    balance: str = ""
+    expires: bool = False
 
 
 class ProviderBalanceAnswer(msgspec.Struct, frozen=True):
@@ -249,7 +253,7 @@ class ProviderBalanceAnswer(msgspec.Struct, frozen=True):
     provider: The name of the provider.
     pulled_at: When it was asked last and that went well; null: never.
     balances: What it says is left, each of its balances.
-    run_out: When traffic, or requests, are used up at the present pace.
+    run_out: When nothing is left of what use is taken from, at the present pace.
     """
 
     provider: str

@@ -17,7 +17,7 @@ from typing import Any, ClassVar, Final, Protocol
 
 import msgspec
 
-from flowtally.core.reported import Statement
+from flowtally.core.reported import Paying, Statement
 from flowtally.core.unshown import repr_without
 from flowtally.core.words import PullOutcome, Unit
 from flowtally.providers.hiding import hide_passwords
@@ -187,6 +187,7 @@ class Puller(msgspec.Struct, frozen=True):
 
     vendor, title: Its name here and to people; base_url: where it lives.
     quantity: What it tells its use in, also where it tells of none.
+    paying: Which of its balances its use takes from; None: it tells none.
     secrets: What is sealed and never shown; settings: what is shown.
     pace: Of all calls with one provider's secrets.
     every_s: How often a pull is worth it, at most.
@@ -206,6 +207,7 @@ class Puller(msgspec.Struct, frozen=True):
     quantity: Unit
     check: Callable[[AskVendor, ToPull], Sight]
     pull: Callable[[AskVendor, ToPull], Iterator[Statement]]
+    paying: Paying | None = None
 
 
 def _no_number(text: str) -> Any:

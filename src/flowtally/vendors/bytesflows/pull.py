@@ -20,6 +20,7 @@ from flowtally.core.reported import (
     FigureSaid,
     GrantSaid,
     GrantsSaid,
+    Paying,
     Statement,
     UseSaid,
     whole,
@@ -240,4 +241,5 @@ PULLER: Final = Puller(
     quantity="bytes",
     check=check,
     pull=pull,
+    paying=Paying("traffic", "product", by_grants=True),
 )

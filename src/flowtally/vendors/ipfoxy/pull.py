@@ -17,6 +17,7 @@ from flowtally.core.reported import (
     BalanceSaid,
     BalancesSaid,
     FigureSaid,
+    Paying,
     Statement,
     SubUserSaid,
     SubUsersSaid,
@@ -208,4 +209,5 @@ PULLER: Final = Puller(
     quantity="bytes",
     check=check,
     pull=pull,
+    paying=Paying("residential", "residential", sub_user=EVERYBODY),
 )

@@ -22,6 +22,7 @@ from flowtally.core.reported import (
     BalancesSaid,
     FigureSaid,
     Grain,
+    Paying,
     Statement,
     SubUserSaid,
     SubUsersSaid,
@@ -220,4 +221,5 @@ PULLER: Final = Puller(
     quantity="bytes",
     check=check,
     pull=pull,
+    paying=Paying("traffic", OF_ACCOUNT),
 )
