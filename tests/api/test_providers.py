@@ -75,6 +75,7 @@ def test_one_is_added_read_listed_changed_and_removed(client: Client, clock: Clo
         "secrets": ["token"],
         "since": "2026-01-01T00:00:00Z",
         "told_until": None,
+        "told_from": None,
         "state": "new",
         "state_since": "2026-03-15T12:00:00Z",
         "detail": "",
@@ -256,6 +257,18 @@ def test_what_it_says_is_shown_and_its_use_is_a_series_of_its_own(client: Client
     assert [(one["starts_at"], one["ends_at"], one["grain"], one["step"]) for one in told] == [
         ("2026-03-12T00:00:00Z", "2026-03-15T00:00:00Z", "day", 1024)
     ]
+
+
+def test_what_is_told_is_told_though_the_vendor_does_not_answer_so_far_back(
+    client: Client, vendor: Vendor, clock: Clock
+) -> None:
+    vendor.script = [[day(clock, number, {"bob": 700}) for number in (-9, -3, -2, -1)]]
+    client.post(MINE, json=ADD | {"since": "2025-01-01"})
+    pull(client)
+    found = client.get(f"{MINE}/thor").json()
+    assert (found["since"], found["told_from"], found["told_until"]) == (
+        "2025-01-01T00:00:00Z", "2026-03-12T00:00:00Z", "2026-03-15T00:00:00Z",
+    )  # fmt: skip
 
 
 def test_when_it_runs_out_is_not_guessed(client: Client, vendor: Vendor, clock: Clock) -> None:

@@ -219,6 +219,7 @@ def test_of_each_instant_stands_what_was_told_of_it_last(asked: list[Stretch]) -
             stretches.put_stretch(tx, PROVIDER, one)
         kept = stretches.read_stretches(tx, "prv_1", 0, 100)
         until = stretches.told_until(tx, "prv_1", 0)
+        last = stretches.told_last(tx, "prv_1", 0)
     model: dict[int, tuple[str, str, int, int]] = {}
     for one in asked:
         model |= dict.fromkeys(range(one.starts_at, one.ends_at), (one.grain, one.zone, one.step, one.asked_at))
@@ -228,8 +229,34 @@ def test_of_each_instant_stands_what_was_told_of_it_last(asked: list[Stretch]) -
     assert there == sorted(model.items())
     hole = next(at for at in range(100) if at not in model)
     assert until == max((at + 1 for at in range(hole) if at < model[at][3]), default=0), "not beyond when it was asked"
+    known = [at for at in range(100) if at in model and at < model[at][3]]
+    if last is None:
+        assert not known
+    else:
+        begin, end = last
+        assert end == known[-1] + 1
+        assert all(at in model for at in range(begin, end))
+        assert begin == 0 or begin - 1 not in model
     touching = [(a, b) for a, b in pairwise(kept) if a.ends_at == b.starts_at]
     assert all((a.grain, a.zone, a.step, a.asked_at) != (b.grain, b.zone, b.step, b.asked_at) for a, b in touching)
+
+
+@given(st.lists(st.integers(1, 3 * DAY_MS), min_size=1, max_size=60))
+def test_looks_of_a_day_are_one_stretch_and_none_is_of_less(pauses: list[int]) -> None:
+    with create_engine("sqlite://").begin() as tx:
+        metadata.create_all(tx)
+        trail.begin(tx)
+        at = 0
+        for pause in pauses:
+            stretches.put_stretch(tx, PROVIDER, Stretch(at, at + pause, "pull", "UTC", 1, at + pause))
+            at += pause
+        kept = stretches.read_stretches(tx, "prv_1", 0, at)
+        assert stretches.told_until(tx, "prv_1", 0) == stretches.last_end(tx, "prv_1") == at
+        assert stretches.told_last(tx, "prv_1", 0) == (0, at)
+    assert [one.ends_at for one in kept[:-1]] == [one.starts_at for one in kept[1:]]
+    assert all(one.ends_at - one.starts_at >= DAY_MS for one in kept[:-1])
+    assert {one.ends_at for one in kept} <= {sum(pauses[: n + 1]) for n in range(len(pauses))}, "each ends with a look"
+    assert all(one.asked_at == one.ends_at for one in kept)
 
 
 # What it lists

@@ -171,6 +171,34 @@ def test_the_next_pull_begins_where_figures_may_still_move(world: World, vendor:
     assert [(one.since - T0) // DAY_MS for one in vendor.asked] == [-3, -2, -1], "two days before it was asked last"
 
 
+def test_what_the_vendor_does_not_tell_is_asked_for_once_a_day_and_not_at_each_pull(
+    world: World, vendor: Vendor, clock: Clock
+) -> None:
+    """It answers from the tenth day back only, though it is asked for thirty."""
+    vendor.script = [[day(-10, 1, days=10 + n)] for n in range(9)]
+    made = world.add(since=T0 - 30 * DAY_MS)
+    for _ in range(4):
+        world.providers.pull(world.read())
+        clock.at += DAY_MS // 2
+    asked = [(one.since - T0) / DAY_MS for one in vendor.asked]
+    assert asked == [-30, -2, -30, -1]
+    with world.ledger.begin() as tx:
+        connected.change_provider(tx, made.name, now=clock.at, settings={"grain": "day", "zone": "UTC"})
+    world.providers.pull(world.read())
+    assert vendor.asked[-1].since == T0 - 30 * DAY_MS, "with other settings it may see more"
+
+
+def test_a_hole_that_a_pull_left_because_it_failed_is_asked_for_at_the_next(
+    world: World, vendor: Vendor, clock: Clock
+) -> None:
+    vendor.script = [[day(-10, 1, days=10), Failed("HTTP 502")], [Failed("HTTP 502")], []]
+    world.add(since=T0 - 30 * DAY_MS)
+    for _ in range(3):
+        world.providers.pull(world.read())
+        clock.at += 60_000
+    assert [(one.since - T0) // DAY_MS for one in vendor.asked] == [-30, -30, -30]
+
+
 def test_only_as_far_back_as_the_vendor_answers(world: World, vendor: Vendor) -> None:
     world.add(since=0)
     world.providers.pull_due()

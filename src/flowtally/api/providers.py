@@ -68,6 +68,7 @@ EXAMPLE = ProviderAnswer(
     pulled_at="2026-03-01T10:31:04Z",
     next_at="2026-03-01T11:32:40Z",
     removed_at=None,
+    told_from="2026-01-01T00:00:00Z",
 )
 CHECKED = ProviderCheckAnswer(
     "thor-main",
@@ -134,7 +135,9 @@ def _setting(one: ProviderSetting) -> VendorSetting:
     effects=(Effect.PROVIDERS,),
     holds_password=True,
     body_example={"name": "thor-main", "vendor": "thordata", "secrets": {"token": "aaaa-bbbb"}, "since": "2026-01-01"},
-    example=msgspec.structs.replace(EXAMPLE, state="new", told_until=None, tried_at=None, pulled_at=None),
+    example=msgspec.structs.replace(
+        EXAMPLE, state="new", told_until=None, told_from=None, tried_at=None, pulled_at=None
+    ),
 )
 def add_provider(call: Call, account: str, body: ProviderRequest) -> ProviderAnswer:
     """It is asked at once, and from then on as often as its vendor's figures move; what it says becomes the series of
@@ -355,7 +358,7 @@ def _read(call: Call, account: str, name: str) -> Provider:
 
 def _show(call: Call, one: Provider) -> ProviderAnswer:
     puller = call.services.providers.pullers.get(one.vendor)
-    told = stretches.told_until(call.tx, one.id, one.since)
+    told = stretches.told_last(call.tx, one.id, one.since)
     asked = one.removed_at is None and one.next_at != connected.NEVER
     return ProviderAnswer(
         name=one.name,
@@ -364,7 +367,7 @@ def _show(call: Call, one: Provider) -> ProviderAnswer:
         settings=one.settings,
         secrets=sorted(connected.sealed_secrets(call.tx, one.id)),
         since=format_instant(one.since),
-        told_until=format_instant(told) if told > one.since else None,
+        told_until=None if told is None else format_instant(told[1]),
         state=one.state,
         state_since=format_instant(one.state_since),
         detail=one.detail,
@@ -377,4 +380,5 @@ def _show(call: Call, one: Provider) -> ProviderAnswer:
         pulled_at=format_if_any(one.pulled_at),
         next_at=format_instant(one.next_at) if asked else None,
         removed_at=format_if_any(one.removed_at),
+        told_from=None if told is None else format_instant(told[0]),
     )

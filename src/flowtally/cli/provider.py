@@ -401,6 +401,7 @@ def _show(one: ProviderAnswer) -> None:
     shown = values | {
         "state": f"{values['state']} since {when(one.state_since)}",
         "wanted from": when(one.since),
+        "told from": when(one.told_from),
         "every": f"{one.every_s} s",
         "settings": ", ".join(f"{name}={value}" for name, value in sorted(one.settings.items())),
         "secrets": ", ".join(one.secrets),

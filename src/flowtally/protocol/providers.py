@@ -101,7 +101,7 @@ class ProviderAnswer(msgspec.Struct, frozen=True):
     settings: What was said about it, with the defaults.
     secrets: Which secrets it has.
     since: From when on its usage is wanted.
-    told_until: Up to when its vendor has told all usage since then; null: nothing yet.
+    told_until: Up to when its vendor has told all usage since `told_from`; null: nothing yet.
     state: What the last pull came to. `new`: it was not asked yet. `late`: no answer that could be used; it is asked
         again soon. `denied`: the vendor refuses the secrets. `changed_shape`: the vendor said what nobody understands.
     state_since: Since when it is so.
@@ -112,8 +112,10 @@ class ProviderAnswer(msgspec.Struct, frozen=True):
     address: Where it is asked instead of at the vendor's own address; null: there.
     tried_at: When it was asked last; null: it was not.
     pulled_at: When that went well last; null: it did not.
-    next_at: When it is asked next; null: it is not.
+    next_at: When it is asked next, or its turn came; null: it is not asked.
     removed_at: When it was removed; null: it was not.
+    told_from: From when on its vendor has told all usage up to `told_until`. Later than `since` where it does not
+        answer so far back, or has left something out: what is missing before it is not known, and not zero.
     """
 
     name: str
@@ -135,6 +137,7 @@ class ProviderAnswer(msgspec.Struct, frozen=True):
     pulled_at: Instant | None
     next_at: Instant | None
     removed_at: Instant | None
+    told_from: Instant | None = None
 
 
 class ProviderCheckAnswer(msgspec.Struct, frozen=True):

@@ -76,6 +76,7 @@ class Pulling:
         self._ledger = ledger
         self._report = report
         self._clock = clock
+        self._holes: dict[str, _Hole] = {}  # by the provider's id
 
     def run(self, provider: Provider, puller: Puller, client: VendorLine, to_pull: ToPull) -> Came:
         """Ask, and keep what is said. Raises ServerStops alone."""
@@ -93,17 +94,31 @@ class Pulling:
             failed = failed_inside(provider, error)
             came.outcome, came.detail = failed.outcome, failed.detail
         came.calls = client.calls
+        if came.outcome == "ok":
+            self._note_hole(provider, puller, to_pull)
         return came
 
     def to_pull(self, provider: Provider, puller: Puller, secrets: dict[str, str]) -> ToPull:
-        """From where it was told last, but for the days that the vendor may still change."""
+        """From where it was told without a hole, but for the days that the vendor may still change. A hole that it left
+        though it was asked is asked for again once a day: it may be that it never tells it."""
         now = self._clock()
-        first = provider.since if puller.keeps_days is None else max(provider.since, now - puller.keeps_days * DAY_MS)
+        first = _first(provider, puller, now)
         with self._ledger.read() as tx:
             told = stretches.told_until(tx, provider.id, first)
+            last = stretches.told_last(tx, provider.id, first)
             looked = _looked(tx, provider)
+        hole = self._holes.get(provider.id)
+        if last is not None and hole is not None and hole.is_left(told, provider, now):
+            told = last[1]
         since = max(first, min(told, now) - puller.settle_days * DAY_MS)
         return ToPull(secrets, provider.settings, since, now, looked)
+
+    def _note_hole(self, provider: Provider, puller: Puller, asked: ToPull) -> None:
+        """What was asked for, and is not told though all went well."""
+        with self._ledger.read() as tx:
+            told = stretches.told_until(tx, provider.id, _first(provider, puller, asked.now))
+        if asked.since <= told:
+            self._holes[provider.id] = _Hole(told, asked.now, provider.changed_at)
 
     def _keep(self, provider: Provider, to_pull: ToPull, statement: Statement, came: Came) -> None:
         if isinstance(statement, UseSaid):
@@ -136,6 +151,22 @@ class Pulling:
             told = Stretch(use.starts_at, use.ends_at, use.grain, use.zone, use.step, self._clock())
             with self._ledger.begin(WORK) as tx:
                 stretches.put_stretch(tx, provider, told)
+
+
+class _Hole(msgspec.Struct, frozen=True):
+    """Where what was told ends, though more was asked for: when that was, and of which state of its settings."""
+
+    at: int
+    asked_at: int
+    changed_at: int
+
+    def is_left(self, told: int, provider: Provider, now: int) -> bool:
+        return self.at == told and self.changed_at == provider.changed_at and now - self.asked_at < DAY_MS
+
+
+def _first(provider: Provider, puller: Puller, now: int) -> int:
+    """From when on usage is wanted and may be answered."""
+    return provider.since if puller.keeps_days is None else max(provider.since, now - puller.keeps_days * DAY_MS)
 
 
 def _looked(tx: Tx, provider: Provider) -> EarlierLooks | None:

@@ -1,6 +1,7 @@
 """Of which stretches of time a provider has told its usage: so that what was not asked is never taken for nothing.
 
 Owns how stretches lie: they do not overlap, and what was asked last stands. Instants are milliseconds, ends excluded.
+Of vendors that tell no spans the looks of a day are one stretch: there may be a look each minute, for years.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from msgspec.structs import replace
 from sqlalchemy import Connection, delete, func, insert, select
 
 from flowtally.core.reported import Grain
+from flowtally.core.times import DAY_MS
 from flowtally.ledger import trail
 from flowtally.ledger.providers.connected import Provider
 from flowtally.ledger.tables import provider_stretches
@@ -68,6 +70,22 @@ def told_until(tx: Connection, provider_id: str, since: int) -> int:
     return until
 
 
+def told_last(tx: Connection, provider_id: str, since: int) -> tuple[int, int] | None:
+    """From when to when all was told without a hole, in the newest of such times from `since` on; None where nothing
+    was. Before it there may be what the vendor does not tell: it does not answer so far back, or leaves it out."""
+    s = provider_stretches.c
+    query = select(s.starts_at, s.ends_at, s.asked_at).where(s.provider == provider_id, s.ends_at > since)
+    found: tuple[int, int] | None = None
+    begin = end = since
+    for starts_at, ends_at, asked_at in tx.execute(query.order_by(s.starts_at)):
+        if starts_at > end:
+            begin = starts_at
+        end = ends_at
+        if asked_at > max(starts_at, begin):
+            found = begin, min(ends_at, asked_at)
+    return found
+
+
 def last_end(tx: Connection, provider_id: str) -> int | None:
     """Where the last of them ends; None: nothing was told."""
     s = provider_stretches.c
@@ -76,16 +94,18 @@ def last_end(tx: Connection, provider_id: str) -> int | None:
 
 
 def _joined(stretches: list[Stretch]) -> list[Stretch]:
-    """Neighbours that differ in nothing else are one."""
+    """Neighbours that differ in nothing else are one, and so are looks within a day."""
     joined: list[Stretch] = []
     for one in sorted(stretches, key=lambda each: each.starts_at):
-        last = joined[-1] if joined else None
-        if (
-            last is not None
-            and last.ends_at == one.starts_at
-            and replace(one, starts_at=last.starts_at) == replace(last, ends_at=one.ends_at)
-        ):
-            joined[-1] = replace(last, ends_at=one.ends_at)
+        if joined and joined[-1].ends_at == one.starts_at and _are_one(joined[-1], one):
+            joined[-1] = replace(one, starts_at=joined[-1].starts_at, step=max(joined[-1].step, one.step))
         else:
             joined.append(one)
     return joined
+
+
+def _are_one(last: Stretch, one: Stretch) -> bool:
+    """A look tells all of the time since the one before it, for good: when it was is told as of the last of them."""
+    if last.grain == one.grain == "pull" and last.zone == one.zone:
+        return last.ends_at - last.starts_at < DAY_MS
+    return replace(one, starts_at=last.starts_at) == replace(last, ends_at=one.ends_at)
