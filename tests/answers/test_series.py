@@ -202,6 +202,27 @@ def test_csv_and_arrow_have_the_series_as_a_column(both: Client) -> None:
     assert (beside["totals"]["thor"]["bytes"], beside["grain"]) == (10, {"thor": []})
 
 
+def test_csv_and_arrow_say_in_each_row_what_was_told_of_it(both: Client, app_ledger: Ledger) -> None:
+    tell(app_ledger, MARCH, MARCH + DAY_MS)
+    asked = {**BOTH, "to": "2026-03-04", "bucket": "day"}
+    text = both.get(PATH, params=asked | {"format": "csv"}).text
+    assert text.splitlines()[0].endswith(",bytes_up,bytes_down,bytes,requests,cut,told,grain,zone")
+    rows = list(csv.DictReader(io.StringIO(text)))
+    assert [(row["series"], row["bytes"], row["told"], row["grain"]) for row in rows] == [
+        ("metered", "5", "", ""), ("thor", "7", "whole", "day"),
+        ("metered", "3", "", ""), ("thor", "3", "none", ""),
+        ("metered", "0", "", ""), ("thor", "", "none", ""),
+    ]  # fmt: skip
+    for path in (PATH, "/v1/usage"):
+        with pa.ipc.open_stream(both.get(path, params=asked | {"format": "arrow"}).content) as stream:
+            table = stream.read_all()
+        assert table.column("bytes").to_pylist() == [5, 7, 3, 3, 0, None]
+        assert table.column("told").to_pylist() == [None, "whole", None, "none", None, "none"]
+    assert both.get(PATH, params=asked).json()["rows"][-1]["bytes"] == 0  # it says beside them what was told
+    alone = both.get(PATH, params=RANGE | {"format": "csv"}).text
+    assert alone.splitlines()[0] == "start,end,bytes_up,bytes_down,bytes,requests,cut"
+
+
 def test_an_export_has_the_vendors_names(both: Client) -> None:
     told = both.get("/v1/accounts/acme/export", params={"series": "thor", "format": "csv"}).text
     rows = list(csv.DictReader(io.StringIO(told)))

@@ -48,11 +48,11 @@ def _column(name: str, values: list[Any], zone: str, instants: dict[str, int]) -
     return pa.array(values, pa.string()).dictionary_encode()
 
 
-def whole_numbers(values: Sequence[int]) -> Any:
-    """int64 where all fit, else decimal128(38, 0)."""
-    if all(value in _INT64 for value in values):
+def whole_numbers(values: Sequence[int | None]) -> Any:
+    """int64 where all fit, else decimal128(38, 0). None: not known."""
+    if all(value is None or value in _INT64 for value in values):
         return pa.array(values, pa.int64())
-    return pa.array([Decimal(value) for value in values], pa.decimal128(38, 0))
+    return pa.array([None if value is None else Decimal(value) for value in values], pa.decimal128(38, 0))
 
 
 def _instant(text: str, known: dict[str, int]) -> int:

@@ -174,7 +174,7 @@ def lifetime_use(
 
 
 def to_csv(answer: UsageAnswer | OverallUsageAnswer, columns: Sequence[str]) -> bytes:
-    """The rows as CSV (RFC 4180, UTF-8) under one header line, without the total.
+    """The rows as CSV (RFC 4180, UTF-8) under one header line, without the total; what is not known is empty.
 
     Text that a spreadsheet would run as a formula gets a leading apostrophe: names come from outside. JSON is exact.
     """

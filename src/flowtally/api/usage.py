@@ -11,6 +11,7 @@ from msgspec import Meta
 from flowtally.answers.arrow import to_arrow
 from flowtally.answers.overall_statement import MAX_TOP, OverallQuestion, make_overall_statement
 from flowtally.answers.statement import Question, columns_of, make_statement, to_csv
+from flowtally.answers.told_rows import columns_told, show_told
 from flowtally.api.as_of import EXAMPLE as AS_OF
 from flowtally.api.as_of import AsOfText
 from flowtally.core.edges import DateOrInstant
@@ -289,5 +290,6 @@ def form_of(accept: str, asked: UsageForm | None) -> str:
 
 def write(answer: UsageAnswer | OverallUsageAnswer, columns: Sequence[str], form: str) -> Reply:
     """The answer as a file of that media type."""
+    answer, columns = show_told(answer), (*columns, *columns_told(answer))
     content, name = (to_csv, "usage.csv") if form == CSV else (to_arrow, "usage.arrows")
     return Reply(content(answer, columns), form, headers={"Content-Disposition": f'attachment; filename="{name}"'})

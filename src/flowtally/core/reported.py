@@ -170,18 +170,23 @@ def span_key(grain: Grain, time: int, product: str, sub_user: str) -> str:
 
 
 def begins_span(grain: Grain, zone: str, at: int) -> bool:
-    """Whether one of the spans that a vendor tells begins at this instant. Nobody knows where `pull` or a calendar that
-    is not known here have theirs."""
+    """Whether one of the spans that a vendor tells begins at this instant."""
+    return begin_of_span(grain, zone, at) == at
+
+
+def begin_of_span(grain: Grain, zone: str, at: int) -> int | None:
+    """Where the span begins that holds this instant. Nobody knows where `pull` or a calendar that is not known here
+    have theirs."""
     if grain == "pull":
-        return False
+        return None
     if fixed := _OFFSET.fullmatch(zone):
         sign, hours, minutes = fixed.groups()
         offset = int(f"{sign}1") * (int(hours) * HOUR_MS + int(minutes) * MINUTE_MS)
-        return (at + offset) % (HOUR_MS if grain == "hour" else DAY_MS) == 0
+        return at - (at + offset) % (HOUR_MS if grain == "hour" else DAY_MS)
     try:
-        return bucket_of(grain, at, load_zone(zone))[0] == at
+        return bucket_of(grain, at, load_zone(zone))[0]
     except UnknownZone:
-        return False
+        return None
 
 
 def is_series(name: str) -> bool:
