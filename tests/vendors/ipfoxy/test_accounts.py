@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Literal
 
 import pytest
 from tests.conftest import NOW, Client, Clock, send
@@ -136,7 +137,7 @@ def test_a_residential_package_is_of_the_main_account_or_a_sub_account(made: Fox
     client.post("/v1/accounts/reseller01/grants", json=grant)
     assert made.get("residential-data") == {
         "query_time": str((NOW + HOUR_MS) // 1000),
-        "expire_time": "2147483647",
+        "expire_time": "1775001600",
         "total_mb": "102401.5",
         "remain_mb": "101377.5",
     }
@@ -147,6 +148,35 @@ def test_a_residential_package_is_of_the_main_account_or_a_sub_account(made: Fox
         "total_mb": "1024",
         "remain_mb": "923.99",
     }
+
+
+@pytest.mark.parametrize(("setting", "ends"), [("first", NOW + 40 * DAY_MS), ("last", None)])
+def test_the_end_is_when_something_of_what_is_left_ends(
+    make_client: Callable[..., Client], clock: Clock, setting: Literal["first", "last"], ends: int | None
+) -> None:
+    """
+    left   some until day 40 | some until day 100 | some for ever
+    spent  what ends on day 30
+    """
+    client = make_client(vendors={"ipfoxy": Settings(expiration=setting)})
+    fox = make_reseller(client, "reseller01")
+    fox.create("sub-account-1", 10, "key-0000001", day="30")
+    send(client, "1", "2026-03-15T12:00:00Z", "reseller01", user="sub-account-1", bytes_down=10 * MB)
+    clock.at += 10 * DAY_MS
+    fox.allocate("sub-account-1", 1, "key-0000002", day="30")
+    fox.allocate("sub-account-1", 1, "key-0000003", day="90")
+    fox.allocate("sub-account-1", 1, "key-0000004")
+    told = wire.expiry_text(ends)
+    [row] = fox.get("get-sub-account-list", account="sub-account-1")["list"]
+    assert (row["ex_time"], fox.get("residential-data", account="sub-account-1")["expire_time"]) == (told, told)
+
+
+def test_where_nothing_is_left_the_end_is_the_last_there_was(fox: Fox, clock: Clock) -> None:
+    fox.create("sub-account-1", 1, "key-0000001", day="30")
+    fox.allocate("sub-account-1", 1, "key-0000002", day="90")
+    clock.at += 100 * DAY_MS
+    told = fox.get("residential-data", account="sub-account-1")
+    assert (told["remain_mb"], told["expire_time"]) == ("0", wire.seconds_text(NOW + 90 * DAY_MS))
 
 
 def test_an_account_without_anything_has_a_package_of_nothing(client: Client) -> None:

@@ -8,12 +8,16 @@ from decimal import Decimal
 import pytest
 from tests.vendors.thordata.conftest import KB, MB, Shop
 
+from flowtally.config import load_config
+from flowtally.core.errors import ConfigError
+from flowtally.vendors.thordata.settings import Settings
+
 DAYS = {"from_date": "2025-01-01", "to_date": "2025-01-03"}
 
 
 def test_the_balance_is_in_mb_and_the_same_balance_in_kb_beside_the_usage(shop: Shop) -> None:
     shop.grant(10_000 * MB)
-    assert shop.ok("account/traffic-balance") == {"traffic_balance": 10000, "expiration_time": ""}
+    assert shop.ok("account/traffic-balance") == {"traffic_balance": 10000, "expiration_time": "2099-12-31"}
     assert shop.ok("account/usage-statistics", **DAYS)["traffic_balance"] == 10_240_000
 
 
@@ -97,18 +101,32 @@ def test_the_expiry_is_that_of_what_is_left(make_shop: Callable[..., Shop], sett
     assert shop.ok("account/traffic-balance") == {"traffic_balance": 2, "expiration_time": told}
 
 
-@pytest.mark.parametrize(("setting", "told"), [("first", "2026-04-01"), ("last", "")])
-def test_what_never_expires_is_no_date(make_shop: Callable[..., Shop], setting: str, told: str) -> None:
+@pytest.mark.parametrize(("setting", "told"), [("first", "2026-04-01"), ("last", "2099-12-31")])
+def test_what_never_expires_is_a_far_date(make_shop: Callable[..., Shop], setting: str, told: str) -> None:
     shop = make_shop(expiration=setting)
     shop.grant(MB)
+    assert shop.ok("account/traffic-balance")["expiration_time"] == "2099-12-31"
     shop.grant(MB, expires_at="2026-04-01T00:00:00Z")
     assert shop.ok("account/traffic-balance")["expiration_time"] == told
+
+
+@pytest.mark.parametrize("set_to", ["", "2050-01-31"])
+def test_what_is_shown_for_never_can_be_set(make_shop: Callable[..., Shop], set_to: str) -> None:
+    shop = make_shop(no_expiry=set_to)
+    shop.grant(MB)
+    assert shop.ok("account/traffic-balance")["expiration_time"] == set_to
+
+
+@pytest.mark.parametrize("wrong", ["2026-02-30", "never"])
+def test_never_is_a_date_or_nothing(wrong: str) -> None:
+    with pytest.raises(ConfigError, match=r"FLOWTALLY_THORDATA|no_expiry"):
+        load_config({"FLOWTALLY_THORDATA_NO_EXPIRY": wrong}, {"thordata": Settings})
 
 
 def test_overage_is_a_balance_of_0(shop: Shop) -> None:
     shop.grant(MB)
     shop.use("a", "2025-01-02T00:00:00Z", 3 * MB)
-    assert shop.ok("account/traffic-balance") == {"traffic_balance": 0, "expiration_time": ""}
+    assert shop.ok("account/traffic-balance") == {"traffic_balance": 0, "expiration_time": "2099-12-31"}
 
 
 def test_lifetime_reaches_back_to_1970(shop: Shop) -> None:

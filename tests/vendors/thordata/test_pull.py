@@ -177,7 +177,7 @@ def test_the_wallet_goes_by_several_names(name: str, held: Any) -> None:
     assert (wallet.left, wallet.currency) == (800_250_000, "EUR")
 
 
-@pytest.mark.parametrize("ends", ["", None])
+@pytest.mark.parametrize("ends", ["", None, "2099-12-31"])
 def test_a_balance_may_end_never(ends: Any) -> None:
     told = pulled(script(account__traffic_balance=ok({"traffic_balance": "1.5", "expiration_time": ends})))
     traffic = told.balances["traffic"]

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from msgspec import Meta
 
+from flowtally.core.choices import choice
 from flowtally.vendors import base
 
 
@@ -29,3 +30,10 @@ class Settings(base.Settings, frozen=True, kw_only=True, forbid_unknown_fields=T
         bool,
         Meta(description="What a residential history is of where `is_hour` is not sent: hours (older page) or days."),
     ] = False
+    expiration: Annotated[
+        Literal["first", "last"],
+        choice(
+            "Which instant `expire_time` and `ex_time` show while traffic of several ends is left.",
+            {"first": "when the first of it ends", "last": "when the last of it ends; never while some never does"},
+        ),
+    ] = "first"

@@ -118,7 +118,7 @@ class AccountRow(msgspec.Struct, frozen=True):
     use_flow: What was used, in whole KB.
     ip_whitelist: The addresses it may connect from, with commas between.
     created_time: When it was made, in Unix seconds.
-    ex_time: When the last of its traffic ends, in Unix seconds; 2147483647: never.
+    ex_time: When the first of its traffic ends, in Unix seconds; 2147483647: never.
     unit: The unit of the figures.
     is_main: 1 main account, 2 sub-account.
     """
@@ -167,7 +167,7 @@ class Residential(msgspec.Struct, frozen=True):
     """The residential package of an account.
 
     query_time: When it was asked about, in Unix seconds.
-    expire_time: When the last of it ends, in Unix seconds; 2147483647: never.
+    expire_time: When the first of it ends, in Unix seconds; 2147483647: never.
     total_mb: What it is of, in MB with two decimals.
     remain_mb: What is left of it, in MB with two decimals.
     """

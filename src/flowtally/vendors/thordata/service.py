@@ -32,7 +32,7 @@ from flowtally.providers.quantities import first_of, micros, size, step, switch,
 from flowtally.providers.reading import InAnswer, told
 from flowtally.vendors.thordata.parameters import FAMILIES, Family, Range
 from flowtally.vendors.thordata.rows import Series, series_of
-from flowtally.vendors.thordata.wire import OK, TOO_OFTEN, WRONG_KEY, WRONG_TOKEN
+from flowtally.vendors.thordata.wire import NO_EXPIRY, OK, TOO_OFTEN, WRONG_KEY, WRONG_TOKEN
 
 T = TypeVar("T")
 
@@ -91,12 +91,13 @@ class Thordata:
         return self._settings[family]
 
     def traffic(self) -> BalanceSaid:
-        """In MB; the same word is KB in other answers. A date ends it at its first instant, as far as is known; empty:
-        nothing does."""
+        """In MB; the same word is KB in other answers. A date ends it at its first instant, as far as is known; empty,
+        or the far date of our own dialect: nothing does."""
 
         def read(data: InAnswer) -> BalanceSaid:
             left, ends = data.member("traffic_balance"), data.optional("expiration_time")
-            expires_at = None if ends is None else first_instant(_date(ends), self.zone)
+            never = ends is None or ends.text() == NO_EXPIRY
+            expires_at = None if ends is None or never else first_instant(_date(ends), self.zone)
             return BalanceSaid(
                 "traffic", "bytes", size(left, MIB), expires_at=expires_at, step=step([left.decimal()], MIB)
             )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Annotated, Literal
 
 from msgspec import Meta
@@ -10,7 +11,7 @@ from flowtally.core.choices import choice
 from flowtally.core.edges import load_zone
 from flowtally.core.errors import UnknownZone
 from flowtally.vendors import base
-from flowtally.vendors.thordata.wire import GB
+from flowtally.vendors.thordata.wire import GB, NO_EXPIRY
 
 
 class Settings(base.Settings, frozen=True, kw_only=True):
@@ -36,10 +37,18 @@ class Settings(base.Settings, frozen=True, kw_only=True):
             "Which date `traffic-balance` shows while several grants are left.",
             {
                 "first": "when the first of them expires",
-                "last": "when the last of them expires; no date while one never does",
+                "last": "when the last of them expires; `no_expiry` while one never does",
             },
         ),
     ] = "first"
+    no_expiry: Annotated[
+        str,
+        Meta(
+            description="The date that `traffic-balance` shows where nothing expires: a far one, because clients read "
+            "it as a date. Empty: an empty text.",
+            pattern=r"^(\d{4}-\d\d-\d\d)?$",
+        ),
+    ] = NO_EXPIRY
     list_unit: Annotated[
         Literal["client", "MB", "KB"],
         choice(
@@ -102,3 +111,5 @@ class Settings(base.Settings, frozen=True, kw_only=True):
             load_zone(self.timezone)
         except UnknownZone as error:
             raise ValueError(error.detail) from None
+        if self.no_expiry:
+            date.fromisoformat(self.no_expiry)

@@ -30,6 +30,7 @@ CdkStatus = Literal[1, 2, 3]
 KB: Final = 1024  # bytes
 MB: Final = 1024 * KB
 GB: Final = 1024 * MB
+NO_EXPIRY: Final = "2099-12-31"  # a far date that date libraries can still hold
 IN_KB: Final = Unit(KB, 2)
 IN_MB: Final = Unit(MB, 2)
 IN_MONEY: Final = Unit(1_000_000, 2)  # of millionths
@@ -102,7 +103,7 @@ class TrafficBalance(Struct, frozen=True):
     """What is left.
 
     traffic_balance: What is left, in MB of 1048576 bytes.
-    expiration_time: The date on which it ends, as 2025-03-26; empty: it does not, or there is none.
+    expiration_time: The date on which it ends, as 2025-03-26; a far one where nothing ends.
     """
 
     traffic_balance: Decimal

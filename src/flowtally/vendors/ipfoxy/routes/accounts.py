@@ -85,12 +85,12 @@ def list_accounts(call: DialectCall, given: AccountsAsked) -> wire.AccountList:
 )
 def read_residential_data(call: DialectCall, given: MaybeAccountAsked) -> wire.Residential:
     """What was given of the residential traffic that can still be used or was used up, what is left of it, and when the
-    last of it ends; of the main account, or of `account`."""
+    first of that ends; of the main account, or of `account`."""
     purse = purses(call, subject_of(call, given.account) if given.account else None).get(RESIDENTIAL)
     given_bytes = sum(one.grant.amount for one in purse.grants if one.state in PAYS) if purse else 0
     return wire.Residential(
         wire.seconds_text(call.now),
-        wire.expiry_text(expires_at(purse)),
+        wire.expiry_text(expires_at(call, purse)),
         wire.IN_MB.text(wire.IN_MB.steps(given_bytes)),
         wire.IN_MB.text(wire.IN_MB.steps(purse.left if purse else 0)),
     )
@@ -140,7 +140,7 @@ def _asked(call: DialectCall, where: Where, edges: list[int]) -> Sequence[Sum]:
 def _main_row(call: DialectCall) -> wire.AccountRow:
     account = read_account(call.tx, call.account)
     status = NORMAL if account.status == "active" else DISABLED
-    return _row(account.id, "", status, purses(call, None).get(RESIDENTIAL), (), account.created_at, MAIN)
+    return _row(call, account.id, "", status, purses(call, None).get(RESIDENTIAL), (), account.created_at, MAIN)
 
 
 def _sub_row(
@@ -152,11 +152,18 @@ def _sub_row(
     shown = allowed if call.credential.may("whitelist:read") else ()
     addresses = dict.fromkeys(entry.address for entry in shown if entry.enabled)
     purse = burnt.get(RESIDENTIAL)
-    return _row(one.user.name, password, status, purse, addresses, one.user.created_at, SUB)
+    return _row(call, one.user.name, password, status, purse, addresses, one.user.created_at, SUB)
 
 
 def _row(
-    name: str, password: str, status: str, purse: Balance | None, addresses: Iterable[str], created_at: int, kind: str
+    call: DialectCall,
+    name: str,
+    password: str,
+    status: str,
+    purse: Balance | None,
+    addresses: Iterable[str],
+    created_at: int,
+    kind: str,
 ) -> wire.AccountRow:
     return wire.AccountRow(
         name,
@@ -165,7 +172,7 @@ def _row(
         *_left_and_used(purse),
         ",".join(addresses),
         wire.seconds_text(created_at),
-        wire.expiry_text(expires_at(purse)),
+        wire.expiry_text(expires_at(call, purse)),
         "KB",
         kind,
     )

@@ -71,9 +71,13 @@ def purses(call: DialectCall, subject: Subject) -> dict[str, Balance]:
     return {name: one.balance for name, one in burnt.items()}
 
 
-def expires_at(purse: Balance | None) -> int | None:
-    """When the last of what is left ends (of what ever was there, where nothing is left); None: never."""
+def expires_at(call: DialectCall, purse: Balance | None) -> int | None:
+    """When the first of what is left ends (or the last of it: a setting); where nothing is left, when the last ended
+    of what ever was there. None: never."""
     given: Sequence[GrantBalance] = () if purse is None else purse.grants
-    ends = [one.grant.expires_at for one in given if one.left] or [one.grant.expires_at for one in given]
+    left = [one.grant.expires_at for one in given if one.left]
+    ends = left or [one.grant.expires_at for one in given]
     finite = [end for end in ends if end is not None]
+    if left and call.settings.expiration == "first":
+        return min(finite, default=None)
     return max(finite) if finite and len(finite) == len(ends) else None

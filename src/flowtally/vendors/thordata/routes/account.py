@@ -34,8 +34,8 @@ route = declaring(ROUTES)
     example=TrafficBalance(Decimal(10000), "2025-03-26"),
 )
 def read_traffic_balance(call: DialectCall, given: Nothing) -> TrafficBalance:
-    """What is left in the pool `traffic`, in MB, and the date on which the first of it expires: empty where nothing
-    does."""
+    """What is left in the pool `traffic`, in MB, and the date on which the first of it expires: a far one where
+    nothing does."""
     balance = make_balance(call.tx, call.usage, call.account, call.now)
     left = decimal(IN_MB, IN_MB.steps(balance.pools[DEFAULT_POOL].left))
     return TrafficBalance(left, _expiration(call, balance.grants))
@@ -46,7 +46,7 @@ def _expiration(call: DialectCall, grants: Sequence[GrantAnswer]) -> str:
     ends = [one.expires_at for one in grants if one.pool == DEFAULT_POOL and one.state == "active" and one.left]
     known = [parse_instant(end) for end in ends if end is not None]
     if not known or (call.settings.expiration == "last" and None in ends):
-        return ""
+        return str(call.settings.no_expiry)
     return show_day(max(known) if call.settings.expiration == "last" else min(known), call.settings.timezone)
 
 
