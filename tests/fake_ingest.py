@@ -16,6 +16,7 @@ from flowtally.core.corrections import Correction
 from flowtally.core.edges import parse_instant
 from flowtally.core.events import UsageEvent
 from flowtally.core.reported import UseSaid
+from flowtally.core.words import Logins
 from flowtally.ingest.correction_body import decode_corrections
 from flowtally.ingest.decompress import decompress
 from flowtally.ingest.lookup import Lookup
@@ -78,6 +79,7 @@ class FakeIngest:
         made: Callable[[int], None] = lambda size: None,
         in_thread: InThread = asyncio.to_thread,
         headers: Sequence[tuple[str, str]] = (),
+        logins: Logins | None = None,
     ) -> EventsAnswer:
         await self.hold.wait()
         if self.fault is not None:

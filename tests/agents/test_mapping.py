@@ -42,6 +42,20 @@ def test_the_options_say_whose_a_line_is(mapping: Mapping, expected: tuple[str, 
     assert names(mapping) == expected
 
 
+@pytest.mark.parametrize(
+    ("kind", "login", "user"),
+    [
+        ("thordata", b"td-customer-bob-country-us-sessid-1", "bob"),
+        ("thordata", b"bob", "bob"),
+        ("thordata", b"-", ""),
+        ("ipfoxy", b"customer-bob-cc-US-sessid-1_10000", "bob"),
+    ],
+)
+def test_logins_of_vendors_gateways_are_known(kind: str, login: bytes, user: str) -> None:
+    mapping = Mapping(account="acme", user_from=f"user:{kind}")
+    assert names(mapping, LINE.replace(b"acme-bob", login)) == ("acme", user, "")
+
+
 def test_a_line_of_nobody_is_not_invented_an_account_for() -> None:
     why = read(Mapping(user_from=SPLIT), LINE.replace(b"acme-bob", b"-"))
     assert why == Unreadable("no_account", "no account: the line's user is -")
@@ -122,6 +136,8 @@ def test_the_address_can_stand_for_the_user_of_a_web_server() -> None:
         Mapping(user_from="none:(?P<user>.)"),
         Mapping(user_from="user:("),
         Mapping(user_from="user:.*"),
+        Mapping(user_from="user:oxy"),
+        Mapping(user_from="client:thordata"),
         Mapping(user_from="user:(?P<time>.*)"),
         Mapping(pattern="(?P<byte>.)"),
         Mapping(pattern="*"),

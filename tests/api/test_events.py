@@ -103,9 +103,10 @@ def test_options_reach_ingest(client: Client, ingest: FakeIngest, monkeypatch: p
         return await take(*args, **options)
 
     monkeypatch.setattr(ingest, "take", watched)
-    client.post("/v1/events?atomic=true&receipts=all", json=[], headers={"CE-Id": "a%20b", "X-Id": "c"})
+    client.post("/v1/events?atomic=true&receipts=all&logins=ipfoxy", json=[], headers={"CE-Id": "a%20b", "X-Id": "c"})
     assert seen.pop("headers") == [("ce-id", "a%20b")]
     assert callable(seen.pop("made"))  # told how much a packed body becomes
     assert callable(seen.pop("in_thread"))
-    assert seen == {"atomic": True, "receipts_all": True}
+    assert seen == {"atomic": True, "receipts_all": True, "logins": "ipfoxy"}
     assert client.post("/v1/events?receipts=some", json=[]).status_code == 400
+    assert client.post("/v1/events?logins=some", json=[]).status_code == 400

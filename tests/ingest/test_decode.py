@@ -18,7 +18,7 @@ from flowtally.core.errors import FlowtallyError, MalformedBody, TooLarge, Unsup
 from flowtally.core.events import MAX_QUANTITY, UsageEvent
 from flowtally.core.media import JSON, NDJSON
 from flowtally.ingest import decode as module
-from flowtally.ingest.decode import CLOUDEVENT, CLOUDEVENTS, Decoded, decode
+from flowtally.ingest.decode import CLOUDEVENT, CLOUDEVENTS, Decoded, decode, decode_request
 from flowtally.ingest.decompress import decompress
 from flowtally.ingest.items import EXCERPT, lines_of
 from flowtally.protocol import MAX_EVENTS
@@ -54,6 +54,33 @@ def same(one: Decoded, other: Decoded) -> bool:
 def test_one_event_reads_alike_in_every_form(kind: str, value: Any) -> None:
     assert decode(json.dumps(value).encode(), kind) == Decoded([WANTED], {})
     assert decode(json.dumps(value, indent=2).encode(), f" {kind.upper()} ; charset=utf-8") == Decoded([WANTED], {})
+
+
+@pytest.mark.parametrize("count", [1, 3])
+@pytest.mark.parametrize(
+    ("kind", "value", "join"),
+    [
+        (JSON, EVENT | {"user": "td-customer-ann-country-us"}, b",".join),
+        (NDJSON, EVENT | {"user": "td-customer-ann-country-us"}, b"\n".join),
+        (CLOUDEVENTS, CLOUD | {"data": {"user": "td-customer-ann-country-us", "bytes_up": 5}}, b",".join),
+    ],
+)
+def test_of_logins_the_names_are_kept_in_every_form(kind: str, value: dict[str, Any], join: Any, count: int) -> None:
+    """Also where the events are columns already."""
+    body = join([json.dumps(value | {"id": str(number)}).encode() for number in range(count)])
+    body = body if kind == NDJSON else b"[" + body + b"]"
+    decoded = decode_request(body, kind, logins="thordata")
+    assert ([event.user for event in decoded.events], decoded.faults) == (["ann"] * count, {})
+    assert decoded.columns is None or decoded.columns.user == ["ann"] * count
+    assert [event.user for event in decode_request(body, kind).events] == [
+        "td-customer-ann-country-us" for _ in range(count)
+    ]
+
+
+def test_of_logins_what_is_no_event_keeps_its_place() -> None:
+    body = json.dumps([EVENT | {"user": "customer-ann-cc-US"}, {"source": "gw", "id": "2", "bytes_up": -1}, EVENT])
+    decoded = decode_request(body.encode(), JSON, logins="ipfoxy")
+    assert ([event.user for event in decoded.events], list(decoded.faults)) == (["ann", "", ""], [1])
 
 
 def test_lines_may_be_plain_events_and_cloud_events_in_turn() -> None:

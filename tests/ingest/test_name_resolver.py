@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import suppress
 from itertools import count
 from typing import Any, Final
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -21,6 +23,7 @@ from flowtally.ingest import correction_plan
 from flowtally.ingest.name_resolver import NameResolver
 from flowtally.ledger.database import Ledger
 from flowtally.ledger.people import accounts, managed, names, users
+from flowtally.protocol import EventsAnswer
 
 ANN = ("acme", "ann")
 NUMBERS: Final = count()
@@ -217,6 +220,22 @@ def test_use_before_a_rename_stays_with_the_old_bearer_through_the_door(light: S
     who = {row["id"] or row["sequence"]: row["user"] for row in light.store.inner.rows}  # type: ignore[attr-defined]
     assert (who["a"], who["b"], who[1], who[2]) == (first, first, first, first)
     assert who["c"] != first
+
+
+@pytest.mark.parametrize("count", [1, 400])
+def test_use_under_a_login_of_a_gateway_is_the_users_whatever_its_session(light: Services, count: int) -> None:
+    """A retry under the login of another session is a duplicate: it is the same content. Small bodies are read at once,
+    large ones on a thread."""
+
+    def send(session: int) -> EventsAnswer:
+        logins = [f"td-customer-ann-country-us-sessid-{session}", "td-customer-bob"]
+        events = [event for number in range(count) for event in named(str(number), user=logins[number % 2])]
+        body = msgspec.json.encode(events)
+        return asyncio.run(light.door.take(body, "application/json", None, light.credential, logins="thordata"))
+
+    assert (send(1).stored, send(2).duplicate) == (count, count)
+    with light.ledger.read() as tx:
+        assert [one.name for one in users.list_users(tx, "acme").items] == ["ann", "bob"][:count]
 
 
 @pytest.mark.parametrize("funded", [False, True])

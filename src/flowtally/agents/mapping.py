@@ -4,6 +4,7 @@
     --user-from user|client|url|none   which field of the line names the user (default `user`)
     --user-from 'user:(?P<account>[^-]+)-(?P<user>.+)'
                                        a regular expression over the whole field; groups account, user, product
+    --user-from user:thordata          the name in a login as this vendor's gateways take it (`core/logins`), or ipfoxy
     --pattern REGEX                    searched in the line (without its envelope); groups account, user, product,
                                        client, time, bytes_up, bytes_down, requests, status replace what the format
                                        read. With a group `time` the pattern is the format and the named one is not
@@ -27,6 +28,7 @@ from flowtally.agents.formats.declared import Wrapped, gaps
 from flowtally.agents.formats.times import BadTime, Times
 from flowtally.agents.reading import Line, LineReading, Unreadable, quantity, text_of
 from flowtally.core.errors import ConfigError
+from flowtally.core.logins import KINDS, name_in
 from flowtally.core.texts import text_fault
 
 FIELDS: Final = ("user", "client", "url", "none")
@@ -60,7 +62,9 @@ class Mapper:
         if field not in FIELDS or (field == "none" and colon):
             raise ConfigError(f"--user-from {mapping.user_from!r}: the field must be one of {', '.join(FIELDS)}")
         self._field = field
-        self._names = _compiled("--user-from", expression, NAME_GROUPS) if colon else None
+        self._logins = next((kind for kind in KINDS if (field, expression) == ("user", kind)), None)
+        plain = not colon or self._logins is not None
+        self._names = None if plain else _compiled("--user-from", expression, NAME_GROUPS)
         self._pattern = _compiled("--pattern", mapping.pattern, PATTERN_GROUPS) if mapping.pattern else None
         self._skip = frozenset(mapping.skip_status)
         self._tells(format_)
@@ -124,7 +128,7 @@ class Mapper:
         """Names the field gives; without a regular expression, or without its group `user`, the user is as read."""
         text = getattr(reading, self._field, "")
         if self._names is None:
-            return {"user": text}
+            return {"user": text if self._logins is None else name_in(text, self._logins)}
         found = self._names.fullmatch(text) if text else None
         if text and found is None:
             return Unreadable("no_match", f"{self._field} {text[:80]!r} does not match --user-from")

@@ -18,7 +18,7 @@ from flowtally.core.errors import (
     RowsCompacted,
     SequenceGap,
 )
-from flowtally.core.words import ReceiptsTold
+from flowtally.core.words import Logins, ReceiptsTold
 from flowtally.protocol import EventAnswer, EventsAnswer, Receipt
 from flowtally.web.bodies import WRITER_ERRORS, AnyRequest, read_body
 from flowtally.web.call import Call, Reply
@@ -55,6 +55,13 @@ class EventsQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         ReceiptsTold,
         Meta(description="`notable`: receipts of all but the stored events; `all`: of every event."),
     ] = "notable"
+    logins: Annotated[
+        Logins | None,
+        Meta(
+            description="`user` is a login as gateways of this vendor take it, such as `td-customer-alice-country-us` "
+            "or `customer-alice-cc-US`: the user is `alice`. What is no such login is the user's name itself."
+        ),
+    ] = None
 
 
 class EventQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -135,6 +142,7 @@ async def send_events(call: Call, request: AnyRequest, query: EventsQuery) -> Re
             made=hold.add,
             in_thread=partial(call.services.read, call.credential),
             headers=_attributes(request),
+            logins=query.logins,
         )
     except (HoldsFull, EventRefused, EventConflict) as error:
         call.services.metrics.events(msgspec.convert(error.extra, EventsAnswer))

@@ -120,8 +120,8 @@ def import_log(
         str,
         typer.Option(
             "--user-from",
-            help="Where the user's name stands: user, client, url or none; or FIELD:REGEX with groups "
-            "account and user.",
+            help="Where the user's name stands: user, client, url or none; FIELD:REGEX with groups account and user; "
+            "user:thordata or user:ipfoxy for logins of such gateways (td-customer-NAME-country-us).",
             rich_help_panel=WHOSE,
         ),
     ] = "user",

@@ -21,7 +21,7 @@ from flowtally.core.media import ARROW
 from flowtally.core.readings import Reading
 from flowtally.core.samples import ServerSample
 from flowtally.core.texts import as_listed
-from flowtally.core.words import Aggregation, ExportFormat, Fill, Unit
+from flowtally.core.words import Aggregation, ExportFormat, Fill, Logins, Unit
 
 CHECK_TIMEOUT_S: Final = 90.0  # the server gives a check a minute
 OF_RANGE: Final = {"start": "from", "from_": "from", "end": "to"}
@@ -69,15 +69,22 @@ class OverallUsageQuestion(UsageQuestion, total=False):
 
 
 def send_events(
-    events: Iterable[p.PlainEvent] | bytes, *, atomic: bool = False, all_receipts: bool = False
+    events: Iterable[p.PlainEvent] | bytes,
+    *,
+    atomic: bool = False,
+    all_receipts: bool = False,
+    logins: Logins | None = None,
 ) -> ClientCall[p.EventsAnswer]:
-    """Send at most 100,000 events as one request; bytes are taken as NDJSON as they are."""
+    """Send at most 100,000 events as one request; bytes are taken as NDJSON as they are. `logins`: what the events call
+    users are logins at this vendor's gateways."""
     body = events if isinstance(events, bytes) else msgspec.json.Encoder().encode_lines(events)
     query: Query = {}
     if atomic:
         query["atomic"] = "true"
     if all_receipts:
         query["receipts"] = "all"
+    if logins is not None:
+        query["logins"] = logins
     return write("POST", "/v1/events", p.EventsAnswer, body, query=query, media_type="application/x-ndjson")
 
 

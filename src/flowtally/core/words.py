@@ -26,6 +26,7 @@ Bucket = Literal["15m", "hour", "day", "week", "month", "total"]  # what an answ
 Fill = Literal["zero", "none"]  # whether spans without use have rows
 ExportFormat = Literal["parquet", "csv"]
 ReceiptsTold = Literal["notable", "all"]  # which receipts an answer lists
+Logins = Literal["thordata", "ipfoxy"]  # whose gateways write logins so
 JobState = Literal["never", "running", "done", "failed"]  # of the last job of its kind
 Verdict = Literal["ok", "warn", "fail"]  # of one look of the doctor
 RefuseOrAllow = Literal["refuse", "allow"]  # what follows where something may be wrong

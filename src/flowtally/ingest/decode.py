@@ -20,10 +20,12 @@ import numpy as np
 
 from flowtally.core.errors import MalformedBody, TooLarge, Unprocessable
 from flowtally.core.events import MAX_POSITION_CHARS, CloudEvent, UsageEvent, number_of
+from flowtally.core.logins import name_in
 from flowtally.core.media import JSON, NDJSON
 from flowtally.core.members import Repeated, count_members, find_repeated, find_repeated_in
 from flowtally.core.reasons import fault_in_words
 from flowtally.core.texts import is_text, printable, text_fault
+from flowtally.core.words import Logins
 from flowtally.ingest import once
 from flowtally.ingest.cloud_headers import Headers, attributes_of, is_binary
 from flowtally.ingest.columns import Columns
@@ -90,8 +92,24 @@ def decode(body: bytes, media_type: str) -> Decoded:
     return decoded
 
 
-def decode_request(body: bytes, media_type: str, headers: Headers = ()) -> Decoded:
-    """The same of a whole request, whose headers may be a CloudEvent's attributes. Their names are in small letters."""
+def decode_request(body: bytes, media_type: str, headers: Headers = (), logins: Logins | None = None) -> Decoded:
+    """The same of a whole request, whose headers may be a CloudEvent's attributes. Their names are in small letters.
+    `logins`: what the events call users are such ones."""
+    decoded = _decode_request(body, media_type, headers)
+    return decoded if logins is None else _without_logins(decoded, logins)
+
+
+def _without_logins(decoded: Decoded, logins: Logins) -> Decoded:
+    """The same with the names that are in the logins. From here on nothing knows of a login: two of one user, as of two
+    sessions, are no different content."""
+    names = {login: name_in(login, logins) for login in {event.user for event in decoded.events}}
+    for event in decoded.events:
+        event.user = names[event.user]
+    columns = None if decoded.columns is None else Columns.of(decoded.events)
+    return Decoded(decoded.events, decoded.faults, columns, decoded.alone)
+
+
+def _decode_request(body: bytes, media_type: str, headers: Headers) -> Decoded:
     if not is_binary(headers, media_type):
         return decode(body, media_type)
     said: dict[str, Any] = dict(attributes_of(headers, media_type))

@@ -26,6 +26,7 @@ from flowtally.core.events import UsageEvent
 from flowtally.core.readings import Reading
 from flowtally.core.refusal import refusing
 from flowtally.core.reported import UseSaid, check_said, is_series
+from flowtally.core.words import Logins
 from flowtally.host.lease import Lease, me, of_keys
 from flowtally.ingest import identity, recovery
 from flowtally.ingest.admission import Reason, Submitter
@@ -243,12 +244,14 @@ class Ingest:
         made: Made = nobody,
         in_thread: InThread = asyncio.to_thread,
         headers: Headers = (),
+        logins: Logins | None = None,
     ) -> EventsAnswer:
         """Decode, store durably, answer. Raises MalformedBody, UnsupportedMedia, Unprocessable, SequenceGap…; HoldsFull
         carries what became of the events before, EventRefused and EventConflict of the one. `made` hears from any
         thread how much a packed body becomes; what it raises ends the request. `in_thread`: where a large body is read.
-        `headers`: of the request, their names in small letters; a CloudEvent's attributes may be there."""
-        read = partial(decode_request, media_type=content_type, headers=headers)
+        `headers`: of the request, their names in small letters; a CloudEvent's attributes may be there. `logins`: users
+        are called by such ones."""
+        read = partial(decode_request, media_type=content_type, headers=headers, logins=logins)
         reading = self._read(body, content_encoding, read, made, in_thread)
         del body  # it is gone when it was read: what waits is columns
         found = await reading

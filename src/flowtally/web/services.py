@@ -17,6 +17,7 @@ from flowtally.core.clock import SteadyClock
 from flowtally.core.corrections import Correction
 from flowtally.core.events import UsageEvent
 from flowtally.core.reported import UseSaid
+from flowtally.core.words import Logins
 from flowtally.ingest.report_plan import ReportAnswer
 from flowtally.keys.store import Keys
 from flowtally.ledger.database import Ledger
@@ -80,6 +81,7 @@ class EventsDoor(Protocol):
         made: Callable[[int], None] = lambda size: None,
         in_thread: InThread = asyncio.to_thread,
         headers: Sequence[tuple[str, str]] = (),
+        logins: Logins | None = None,
     ) -> EventsAnswer: ...
 
     async def record(self, sender: str, events: Sequence[UsageEvent]) -> EventsAnswer: ...
