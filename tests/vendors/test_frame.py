@@ -14,7 +14,7 @@ from flowtally.core.errors import BadRequest, ConfigError, MalformedBody, Unauth
 from flowtally.vendors import VENDORS
 from flowtally.vendors.base import Asked, Dialect, Rate
 from flowtally.vendors.reading import read_form, read_query, values_of
-from flowtally.vendors.throttle import Throttle
+from flowtally.web.capacity.throttle import Throttle
 
 every_vendor = pytest.mark.parametrize("dialect", VENDORS, ids=lambda dialect: dialect.name)
 SHAPES = {dialect.name: dialect.settings for dialect in VENDORS}

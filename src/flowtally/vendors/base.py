@@ -30,6 +30,7 @@ from flowtally.ledger.people.credentials import Credential
 from flowtally.usage.verbs import UsageReader
 from flowtally.web.auth import require_right
 from flowtally.web.call import Reply
+from flowtally.web.capacity.throttle import Rate
 from flowtally.web.services import Services
 from flowtally.web.transaction import Effect
 
@@ -105,13 +106,6 @@ class Secrets(msgspec.Struct, frozen=True):
 
 class WrongKey(Unauthenticated):
     """The token is known, the second secret beside it is not its own."""
-
-
-class Rate(msgspec.Struct, frozen=True):
-    """At most so many requests of one credential in any window of so long."""
-
-    requests: int
-    window_ms: int
 
 
 class DialectCall(msgspec.Struct, frozen=True):

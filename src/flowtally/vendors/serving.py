@@ -40,10 +40,10 @@ from flowtally.providers.shadowing import AnsweredCall
 from flowtally.vendors.base import METHODS, Adapted, Asked, Dialect, DialectCall, Route, Secrets, WrongKey
 from flowtally.vendors.metering import SelfMeter
 from flowtally.vendors.reading import given_of, read_asked
-from flowtally.vendors.throttle import Throttle
 from flowtally.web.auth import require_right
 from flowtally.web.bodies import AnyRequest, has_body, read_body, read_unknown
 from flowtally.web.call import Reply
+from flowtally.web.capacity.throttle import Throttle
 from flowtally.web.capacity.weights import SMALL, WRITE
 from flowtally.web.heads import allowed, method_of
 from flowtally.web.inputs import convert_values

@@ -1,4 +1,4 @@
-"""Rate limits as the vendors have them, so that clients can test how they back off. Off unless set."""
+"""So many requests of one caller in any window: the rate limits that vendors have, and those of our own lists."""
 
 from __future__ import annotations
 
@@ -6,25 +6,32 @@ import threading
 from collections import deque
 from typing import Final
 
-from flowtally.vendors.base import Rate
+import msgspec
 
-REMEMBERED: Final = 10_000  # credentials
+REMEMBERED: Final = 10_000  # callers
+
+
+class Rate(msgspec.Struct, frozen=True):
+    """At most so many requests of one caller in any window of so long."""
+
+    requests: int
+    window_ms: int
 
 
 class Throttle:
-    """At most `rate` per credential in any window of its length, counting only what was let in. Any thread."""
+    """At most `rate` per caller in any window of its length, counting only what was let in. Any thread."""
 
     def __init__(self, rate: Rate) -> None:
         self._rate = rate
         self._lock = threading.Lock()
         self._let_in: dict[str, deque[int]] = {}
 
-    def wait_ms(self, credential: str, now: int) -> int:
+    def wait_ms(self, caller: str, now: int) -> int:
         """0, and the request counts; or how long until one would be let in."""
         with self._lock:
-            if credential not in self._let_in and len(self._let_in) >= REMEMBERED:
+            if caller not in self._let_in and len(self._let_in) >= REMEMBERED:
                 self._let_in.clear()  # simple, rare, and no worse than a restart
-            mine = self._let_in.setdefault(credential, deque())
+            mine = self._let_in.setdefault(caller, deque())
             while mine and mine[0] + self._rate.window_ms <= now:
                 mine.popleft()
             if len(mine) >= self._rate.requests:
