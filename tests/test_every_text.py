@@ -296,6 +296,9 @@ DOORS: dict[str, Door] = {
     "wallet": write("POST", "/v1/accounts/acme/wallet/adjustments", lambda t: {"amount_micros": 1, "reason": t}),
     "plan id": write("POST", "/v1/plans", lambda t: {"name": "n", "amount": 1, "price_micros": 1, "id": t}),
     "plan name": write("POST", "/v1/plans", lambda t: {"name": t, "amount": 1, "price_micros": 1}),
+    "gateway id": write("POST", "/v1/gateways", lambda t: {"product": "p", "host": "h", "first_port": 1, "id": t}),
+    "gateway product": write("POST", "/v1/gateways", lambda t: {"product": t, "host": "h", "first_port": 1}),
+    "gateway host": write("POST", "/v1/gateways", lambda t: {"product": "p", "host": t, "first_port": 1}),
     "voucher pool": write("POST", "/v1/accounts/acme/vouchers", lambda t: {"amount": 1, "pool": t}),
     "code": write("POST", "/v1/accounts/acme/redemptions", lambda t: {"code": t}),
     "address": write("POST", "/v1/accounts/acme/whitelist", lambda t: {"address": t}),
@@ -309,6 +312,7 @@ READS = [
     "/v1/pools",
     "/v1/products",
     "/v1/plans",
+    "/v1/gateways",
 ]
 READS += ["/v1/credentials", "/v1/accounts/acme/wallet", "/v1/accounts/acme/vouchers", "/v1/accounts/acme/whitelist"]
 READS += ["/v1/changes", "/v1/usage?from=2026-03-01&to=2026-04-01&by=user,source", "/v1/accounts/acme/wallet/entries"]

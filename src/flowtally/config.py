@@ -122,6 +122,15 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         int,
         Meta(description="How many addresses one whitelist may hold.", ge=1, le=1000),
     ] = 100
+    endpoint_lists_per_minute: Annotated[
+        int,
+        Meta(
+            description="How many lists of endpoints one caller (a key, or an address on a whitelist) gets in any "
+            "minute. More are answered 429. 0: any number.",
+            ge=0,
+            le=100_000,
+        ),
+    ] = 60
     max_body_bytes: Annotated[
         PositiveInt,
         Meta(

@@ -34,6 +34,7 @@ from flowtally.care.care import Care, CareSettings
 from flowtally.config import Config
 from flowtally.core.clock import SteadyClock, elapsed_ms, now_ms
 from flowtally.core.errors import ConfigError, Unavailable
+from flowtally.core.times import MINUTE_MS
 from flowtally.host import heap
 from flowtally.host.notify import Notify
 from flowtally.host.time_mark import TimeMark
@@ -58,6 +59,7 @@ from flowtally.web.capacity.failed_attempts import FailedAttempts
 from flowtally.web.capacity.lanes import Lanes
 from flowtally.web.capacity.request_slots import RequestSlots
 from flowtally.web.capacity.shares import Rule, Shares
+from flowtally.web.capacity.throttle import Rate, Throttle
 from flowtally.web.capacity.weights import Weights
 from flowtally.web.logs import set_up_logs
 from flowtally.web.metrics import Metrics
@@ -180,6 +182,7 @@ def open_services(
             Weights(),
             exports,
             samples,
+            Throttle(Rate(lists, MINUTE_MS)) if (lists := config.endpoint_lists_per_minute) else None,
             request_lines or RequestLines(),
         )
 

@@ -29,6 +29,8 @@ def stock(filled: Filled) -> Stock:
         write(filled, "/v1/accounts", {"id": account, "carry_from": "2025-01-01T00:00:00Z"})
     for n in range(4):
         write(filled, "/v1/plans", {"id": f"plan{n}", "name": "P", "amount": 1, "price_micros": 1})
+        offered = {"product": ("residential", "mobile")[n % 2], "host": "a.example", "first_port": n + 1}
+        write(filled, "/v1/gateways", offered)
     write(filled, "/v1/plans/plan3/retire", {})
     return Stock(filled, {account: stock_account(filled, account) for account in ACCOUNTS})
 

@@ -68,6 +68,7 @@ ASKED: Final[dict[str, list[dict[str, str]]]] = {
     "/v1/accounts/{account}/users/{user}/whitelist": [{}, {"pool": "traffic"}],
     "/v1/credentials": [{}],
     "/v1/plans": [{}, {"retired": "true"}],
+    "/v1/gateways": [{}, {"product": "residential"}, {"product": "mobile"}],
     "/v1/providers": [{}, {"removed": "true"}],
     "/v1/senders": [{}, {"account": "acme"}, {"account": "globex"}],
     SOURCES: [{}, {"sender": "snd_1"}, {"sender": "snd_2"}],

@@ -36,6 +36,7 @@ POST /v1/accounts/{account}/credentials                                  ...A
 PATCH /v1/accounts/{account}/credentials/{credential}                    ...A
 POST /v1/accounts/{account}/credentials/{credential}/revoke              ...A
 POST /v1/accounts/{account}/credentials/{credential}/rotate              ...A
+GET /v1/accounts/{account}/endpoints                                     .amA
 GET /v1/accounts/{account}/erase                                         ...A
 POST /v1/accounts/{account}/erase                                        ...A
 GET /v1/accounts/{account}/explain                                       .amA
@@ -123,6 +124,10 @@ GET /v1/doctor                                                           ...A
 GET /v1/events                                                           iamA
 POST /v1/events                                                          i..A
 GET /v1/events/accounts                                                  i..A
+GET /v1/gateways                                                         ...A
+POST /v1/gateways                                                        ...A
+DELETE /v1/gateways/{gateway}                                            ...A
+GET /v1/gateways/{gateway}                                               ...A
 GET /v1/held                                                             iamA
 POST /v1/held/drop                                                       ...A
 POST /v1/held/retry                                                      ...A

@@ -41,6 +41,9 @@ PLAN = {"id": "m", "name": "M", "pool": "traffic", "amount": 1, "price_micros": 
         "status": "active", "created_at": "x", "retired_at": None}  # fmt: skip
 BOUGHT = {"id": "o1", "account": "a", "plan": "m", "name": "M", "pool": "traffic", "amount": 1, "price_micros": 5,
           "currency": "USD", "transfer": "t1", "grant": "g1", "created_at": "x", "expires_at": None}  # fmt: skip
+GATEWAY = {"id": "g", "product": "mobile", "host": "h", "first_port": 1, "last_port": 2, "session": "rotating",
+           "hold_s": None, "country": "", "state": "", "city": "", "created_at": "x"}  # fmt: skip
+ENDPOINTS: dict[str, Any] = {"account": "a", "product": "mobile", "endpoints": [], "fitting": 0}
 WALLET = {"account": "a", "balance_micros": 5, "currency": "USD"}
 POOL = {"name": "mobile", "charge": "bytes", "products": []}
 PRODUCT = {"product": "m", "pool": "mobile"}
@@ -105,6 +108,15 @@ CALLS: list[tuple[str, str, Callable[[Client], object], object]] = [
     ("POST", "/v1/accounts/a/wallet/adjustments", lambda c: c.adjust_wallet("a", p.AdjustmentRequest(5, "y")), ENTRY),
     ("POST", "/v1/plans", lambda c: c.create_plan(p.PlanRequest("M", 1, 5)), PLAN),
     ("GET", "/v1/plans/m%2Fn", lambda c: c.plan("m/n"), PLAN),
+    (
+        "GET",
+        "/v1/accounts/a/endpoints?product=mobile&number=3",
+        lambda c: c.endpoints("a", product="mobile", number=3),
+        ENDPOINTS,
+    ),
+    ("POST", "/v1/gateways", lambda c: c.add_gateway(p.GatewayRequest("mobile", "h", 1)), GATEWAY),
+    ("GET", "/v1/gateways/g%2Fh", lambda c: c.gateway("g/h"), GATEWAY),
+    ("DELETE", "/v1/gateways/g", lambda c: c.remove_gateway("g"), GATEWAY),
     ("POST", "/v1/plans/m/retire", lambda c: c.retire_plan("m"), PLAN),
     ("POST", "/v1/accounts/a/purchases", lambda c: c.buy_plan("a", p.PurchaseRequest("m")), BOUGHT),
     ("GET", "/v1/accounts/a/purchases/o1", lambda c: c.purchase("a", "o1"), BOUGHT),

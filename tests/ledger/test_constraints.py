@@ -84,6 +84,19 @@ ROWS: dict[str, dict[str, object]] = {
         "created_at": 0,
         "retired_at": None,
     },
+    "gateways": {
+        "id": "gtw_1",
+        "product": "residential",
+        "host": "a.example",
+        "first_port": 10,
+        "last_port": 19,
+        "session": "sticky",
+        "hold_s": 600,
+        "country": "US",
+        "state": "",
+        "city": "",
+        "created_at": 0,
+    },
     "purchases": {
         "id": "ord_1",
         "account": "acme",
@@ -420,6 +433,21 @@ BAD: list[tuple[str, dict[str, object]]] = [
     ("plans", {"id": "p", "days": 36_501}),
     ("plans", {"id": "p", "currency": "DOLLARS"}),
     ("plans", {"id": "p", "pool": "nowhere"}),
+    ("gateways", {}),
+    ("gateways", {"id": "g"}),  # the same first port
+    ("gateways", {"id": "", "first_port": 11}),
+    ("gateways", {"id": "g", "product": ""}),
+    ("gateways", {"id": "g", "host": ""}),
+    ("gateways", {"id": "g", "host": "x" * 254}),
+    ("gateways", {"id": "g", "first_port": 0}),
+    ("gateways", {"id": "g", "first_port": 20}),
+    ("gateways", {"id": "g", "first_port": 11, "last_port": 65_536}),
+    ("gateways", {"id": "g", "first_port": 11, "session": "steady", "hold_s": None}),
+    ("gateways", {"id": "g", "first_port": 11, "session": "rotating"}),
+    ("gateways", {"id": "g", "first_port": 11, "hold_s": 0}),
+    ("gateways", {"id": "g", "first_port": 11, "country": "USA"}),
+    ("gateways", {"id": "g", "first_port": 11, "country": "", "city": "berlin"}),
+    ("gateways", {"id": "g", "first_port": 11, "city": "x" * 65}),
     ("purchases", {"id": "o"}),  # the same transfer and grant
     ("purchases", {"id": "o", "transfer_id": "trf_2"}),  # the same grant
     ("purchases", {"id": "o", "grant_id": "grn_8"}),  # the same transfer

@@ -77,6 +77,7 @@ STAYS = {
     "audit": {"action", "credential", "door", "of_account", "subject"},  # who did what to what: ids and routes
     "check_ins": {"day"},
     "credentials": {"replaces", "rights", "sender"},
+    "gateways": {"city", "country", "host", "product", "session", "state"},  # what is offered to all, about no account
     "grants": {"source"},  # what kind of grant it is
     "installation": {"audit_head", "generation", "holder"},
     "lease_plans": {"city", "country", "name", "region", "state"},

@@ -27,7 +27,7 @@ from flowtally.ledger.checks import rules
 from flowtally.ledger.database import Ledger
 from flowtally.ledger.erasing import erased_accounts, erasures
 from flowtally.ledger.installation import read_installation
-from flowtally.ledger.inventory import lease_plans, orders, stock
+from flowtally.ledger.inventory import gateways, lease_plans, orders, stock
 from flowtally.ledger.inventory.stock import NewStock
 from flowtally.ledger.money import plans, purchases, wallet
 from flowtally.ledger.people import accounts, credentials, managed, rotation, senders, users, whitelist
@@ -58,6 +58,7 @@ MODULES += [
     stock,
     lease_plans,
     orders,
+    gateways,
 ]
 DIGEST = idempotency.request_digest("POST", "/v1/things", b"{}")
 
@@ -170,6 +171,9 @@ COMMANDS: dict[str, Command] = {
     "release_lease": lambda tx, w: orders.release_lease(tx, "acme", w.leases["release"], now=NOW),
     "release_all": lambda tx, w: orders.release_all(tx, "beta", now=NOW),
     "set_auto_renew": lambda tx, w: orders.set_auto_renew(tx, "acme", [w.leases["auto"]], True, now=NOW),
+    "add_gateway": lambda tx, w: gateways.add_gateway(
+        tx, "residential", "a.example", 10, 19, session="sticky", hold_s=600, country="US", now=NOW
+    ),
     "use_key": lambda tx, w: used_keys.use_key(tx, "acme", "order-7", DIGEST, now=NOW),
     "remember": lambda tx, w: idempotency.remember(tx, w.asking, "k", DIGEST, status=201, answer={"id": 1}, now=NOW),
 }
@@ -298,7 +302,8 @@ EVERY_ROW = {
 @cache
 def blotted(row: str) -> str:
     return re.sub(
-        r"\b(acc|usr|grn|crd|alc|ret|per|trf|pln|ord|wip|vch|snd|prv|pul|rec|shd|stk|lpl|lse)_[0-9a-f]{32}\b|\b[0-9a-f]{64}\b",
+        r"\b(acc|usr|grn|crd|alc|ret|per|trf|pln|ord|wip|vch|snd|prv|pul|rec|shd|stk|lpl|lse|gtw)_[0-9a-f]{32}\b"
+        r"|\b[0-9a-f]{64}\b",
         "*",
         row,
     )

@@ -21,6 +21,7 @@ NAMES |= {
     "reconciliation": "rec_x",
     "purchase": "ord_x",
     "sender": "snd_x",
+    "gateway": "gtw_x",
 }
 NAMES |= {"user": "alice", "allocation": "alc_x", "period": "per_x", "address": "203.0.113.7", "voucher": "vch_x"}
 STANDARD = {"type", "title", "status", "detail", "code", "request_id"}

@@ -21,10 +21,12 @@ from flowtally.api import (
     check_ins,
     corrections,
     credentials,
+    endpoints,
     erasures,
     events,
     explain,
     export,
+    gateways,
     grants,
     health,
     held,
@@ -72,6 +74,7 @@ MODULES = (
     *(grants, wallet, plans, purchases, vouchers, check_ins, credentials, senders, pools),
     *(providers, provider_reports, shadows),
     samples,
+    *(gateways, endpoints),
     *(audit, care, retention, health),
 )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final
 
 import msgspec
 from msgspec import Meta
@@ -29,7 +29,7 @@ from flowtally.core.media import CSV, JSON, PLAIN
 from flowtally.core.reconciling.names import NameRule
 from flowtally.core.reconciling.patterns import BadPattern
 from flowtally.core.reconciling.rules import NamePair, ReconciliationRules, read_rules, write_rules
-from flowtally.core.words import Unit
+from flowtally.core.words import ListForm, Unit
 from flowtally.ledger.pages import ListPage
 from flowtally.ledger.people.accounts import read_account
 from flowtally.ledger.providers import connected, kept
@@ -56,7 +56,6 @@ from flowtally.web.operation import Listed, operation
 
 KEPT_PATH: Final = "/v1/accounts/{account}/providers/{provider}/reconciliations"
 RULES: Final = "/v1/accounts/{account}/providers/{provider}/rules"
-ClaimForm = Literal["json", "csv", "text"]
 FORMS: Final = {"json": JSON, "csv": CSV, "text": PLAIN}
 SIDES = Sides(
     measured=1_000_000_000,
@@ -150,7 +149,7 @@ class ReconciliationQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=Tru
         Meta(description="What is compared. Default: what the vendor tells its use in, `bytes` or `requests`."),
     ] = None
     format: Annotated[
-        ClaimForm | None,
+        ListForm | None,
         Meta(
             description="`csv` and `text` are the claim sheet: days beyond tolerance, and users on a day. CSV has all "
             "of them, or is refused where there are more than 100,000. Default: by the Accept header, else `json`."

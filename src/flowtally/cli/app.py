@@ -25,9 +25,11 @@ from flowtally.cli import (
     check_in,
     correction,
     demo,
+    endpoints,
     explain,
     export,
     failures,
+    gateway,
     grant,
     held,
     imports,
@@ -117,11 +119,13 @@ key.commands.command("admin", epilog=admin_key.EXAMPLES)(admin_key.admin)
 app.command("doctor", epilog=offline.DOCTOR)(offline.doctor)
 app.command("audit", epilog=audit.EXAMPLES)(audit.audit)
 app.command("purchase", epilog=purchase.EXAMPLES)(purchase.purchase)
+app.command("endpoints", epilog=endpoints.EXAMPLES)(endpoints.endpoints)
 app.command("export", epilog=export.EXAMPLES)(export.export)
 for noun in (
     *(agent.commands, account.commands, period.commands, grant.commands, key.commands, user.commands, pool.commands),
     *(sender.commands, source.commands, provider.commands, shadow.commands, sample.commands),
     *(voucher.commands, correction.commands, held.commands, wallet.commands, plan.commands, whitelist.commands),
+    *(gateway.commands,),
 ):
     app.add_typer(noun)
 

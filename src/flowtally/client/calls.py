@@ -16,6 +16,7 @@ import msgspec
 from flowtally import protocol as p
 from flowtally.client.call import ClientCall, Listing, Page, Query, read, segment, write
 from flowtally.core.corrections import Correction
+from flowtally.core.endpoints import Session
 from flowtally.core.events import LABEL
 from flowtally.core.media import ARROW
 from flowtally.core.readings import Reading
@@ -598,6 +599,40 @@ def create_plan(request: p.PlanRequest, *, once: str | None = None) -> ClientCal
 def retire_plan(plan: str) -> ClientCall[p.PlanAnswer]:
     """Sell it no more; what was bought stays."""
     return write("POST", f"/v1/plans/{segment(plan)}/retire", p.PlanAnswer)
+
+
+def endpoints(
+    account: str,
+    *,
+    product: str | None = None,
+    number: int | None = None,
+    session: Session | None = None,
+    country: str | None = None,
+    state: str | None = None,
+    city: str | None = None,
+) -> ClientCall[p.EndpointsAnswer]:
+    """Some of the hosts and ports to connect to, another choice each time."""
+    query = _given(product=product, number=number, session=session, country=country, state=state, city=city)
+    return read(f"/v1/accounts/{segment(account)}/endpoints", p.EndpointsAnswer, query)
+
+
+def gateways(*, product: str | None = None) -> Listing[p.GatewayAnswer]:
+    """The hosts and ports that are offered. Needs the right gateways:read."""
+    return Listing("/v1/gateways", Page[p.GatewayAnswer], _given(product=product))
+
+
+def gateway(gateway: str) -> ClientCall[p.GatewayAnswer]:
+    return read(f"/v1/gateways/{segment(gateway)}", p.GatewayAnswer)
+
+
+def add_gateway(request: p.GatewayRequest) -> ClientCall[p.GatewayAnswer]:
+    """Offer ports of a host. Needs the right gateways:write, as `remove_gateway`."""
+    return write("POST", "/v1/gateways", p.GatewayAnswer, request)
+
+
+def remove_gateway(gateway: str) -> ClientCall[p.GatewayAnswer]:
+    """Offer them no more."""
+    return write("DELETE", f"/v1/gateways/{segment(gateway)}", p.GatewayAnswer)
 
 
 def buy_plan(account: str, request: p.PurchaseRequest, *, once: str | None = None) -> ClientCall[p.PurchaseAnswer]:

@@ -181,7 +181,8 @@ class NotYourAccount(Forbidden):
 
 
 class AddressNotAllowed(Forbidden):
-    """The credential may be used from certain addresses only, and the caller's `address` is none of them.
+    """The credential may be used from certain addresses only, and the caller's `address` is none of them. Of a caller
+    without a token: the address is on a whitelist of the account, but not on that of the product's pool.
 
     Cause: The program moved to another machine, or it calls through a proxy that the setting
     `FLOWTALLY_TRUSTED_PROXIES` does not name, so that its own address is not seen.
@@ -723,10 +724,10 @@ class EventRefused(Unprocessable):
 
 
 class RateLimited(FlowtallyError):
-    """The credential asked too often. Nothing was done.
+    """The caller asked too often. Nothing was done.
 
     Cause: In the formats of other vendors, more requests than the vendor's own limit. In `/v1`, too many wrong voucher
-    codes within an hour.
+    codes within an hour, or too many lists of endpoints within a minute.
 
     Do: Wait `Retry-After` seconds, then send the same request again.
     """

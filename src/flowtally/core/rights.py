@@ -69,6 +69,9 @@ Right = Literal[
     "providers:write",
     "samples:read",
     "samples:write",
+    "gateways:read",
+    "gateways:write",
+    "endpoints:read",
 ]
 ALL: Final[frozenset[Right]] = frozenset(get_args(Right))
 
@@ -132,6 +135,9 @@ MEANINGS: Final[Mapping[Right, str]] = MappingProxyType(
         "providers:write": "connect accounts at vendors, change and remove them, have them asked",
         "samples:read": "read samples of servers' gauges",
         "samples:write": "send samples of servers' gauges",
+        "gateways:read": "read which hosts and ports are offered",
+        "gateways:write": "add and remove the hosts and ports that are offered",
+        "endpoints:read": "get lists of endpoints to connect to",
     }
 )
 
@@ -154,6 +160,8 @@ INSTALLATION: Final[frozenset[Right]] = frozenset(
         "retention:read",
         "retention:write",
         "samples:write",
+        "gateways:read",
+        "gateways:write",
     }
 )
 OF_ACCOUNTS: Final[frozenset[Scope]] = frozenset({"account", "manage"})  # credentials of these have an account
@@ -179,6 +187,7 @@ _READS: Final[frozenset[Right]] = frozenset(
         "pools:read",
         "providers:read",
         "samples:read",
+        "endpoints:read",
     }
 )
 _MANAGES: Final[frozenset[Right]] = frozenset(

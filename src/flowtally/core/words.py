@@ -25,6 +25,7 @@ SourceKind = Literal["named", "numbered", "counters"]  # how the events of a sou
 Bucket = Literal["15m", "hour", "day", "week", "month", "total"]  # what an answer is cut into
 Fill = Literal["zero", "none"]  # whether spans without use have rows
 ExportFormat = Literal["parquet", "csv"]
+ListForm = Literal["json", "csv", "text"]  # of an answer that is for programs or for people
 ReceiptsTold = Literal["notable", "all"]  # which receipts an answer lists
 Logins = Literal["thordata", "ipfoxy"]  # whose gateways write logins so
 JobState = Literal["never", "running", "done", "failed"]  # of the last job of its kind

@@ -32,6 +32,7 @@ Prefix = Literal[
     "stk_",
     "lpl_",
     "lse_",
+    "gtw_",
 ]
 
 

@@ -509,6 +509,32 @@ plans = Table(
     CheckConstraint("days BETWEEN 1 AND 36500", name="days"),
 )
 
+# The hosts and ports that customers connect to; a removed one is gone. Places are '' where any will do.
+gateways = Table(
+    "gateways",
+    metadata,
+    Column("id", Words, primary_key=True),
+    Column("product", Words, nullable=False),
+    Column("host", Words, nullable=False),
+    Column("first_port", Integer, nullable=False),
+    Column("last_port", Integer, nullable=False),
+    Column("session", Words, nullable=False),
+    Column("hold_s", Integer),
+    Column("country", Words, nullable=False),
+    Column("state", Words, nullable=False),
+    Column("city", Words, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    UniqueConstraint("product", "host", "first_port"),
+    CheckConstraint("length(id) BETWEEN 1 AND 256", name="id"),
+    CheckConstraint("length(product) BETWEEN 1 AND 256", name="product"),
+    CheckConstraint("length(host) BETWEEN 1 AND 253", name="host"),
+    CheckConstraint("first_port BETWEEN 1 AND last_port AND last_port <= 65535", name="ports"),
+    CheckConstraint("session IN ('sticky', 'rotating')", name="session"),
+    CheckConstraint("hold_s IS NULL OR (hold_s BETWEEN 1 AND 31536000 AND session = 'sticky')", name="hold"),
+    CheckConstraint("length(country) IN (0, 2) AND length(state) <= 64 AND length(city) <= 64", name="place"),
+    CheckConstraint("country <> '' OR (state = '' AND city = '')", name="country"),
+)
+
 # What was bought, kept as it was then. Never updated, never deleted from: one transfer and one grant each.
 purchases = Table(
     "purchases",

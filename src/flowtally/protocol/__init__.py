@@ -63,6 +63,7 @@ from flowtally.protocol.care import (
     RolledMonth,
     VerifyAnswer,
 )
+from flowtally.protocol.endpoints import EndpointAnswer, EndpointsAnswer, GatewayAnswer, GatewayRequest
 from flowtally.protocol.events import (
     MAX_OVERLAPS,
     CorrectionReceipt,
@@ -233,6 +234,8 @@ __all__ = [
     "DisputedCell",
     "DoctorAnswer",
     "DrawExplained",
+    "EndpointAnswer",
+    "EndpointsAnswer",
     "ErasureAnswer",
     "ErasureState",
     "EventAnswer",
@@ -240,6 +243,8 @@ __all__ = [
     "EventsAnswer",
     "ExplainAnswer",
     "FindingAnswer",
+    "GatewayAnswer",
+    "GatewayRequest",
     "GrantAnswer",
     "GrantExplained",
     "GrantRequest",

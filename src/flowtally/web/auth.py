@@ -35,8 +35,8 @@ from flowtally.core.errors import (
     Unprocessable,
 )
 from flowtally.core.rights import Right
-from flowtally.ledger.database import Ledger
-from flowtally.ledger.people import credentials
+from flowtally.ledger.database import Ledger, Tx
+from flowtally.ledger.people import credentials, whitelist
 from flowtally.ledger.people.addresses import canonical, within
 from flowtally.ledger.people.credentials import Credential
 from flowtally.web.last_used import LastUsed
@@ -118,6 +118,34 @@ class Doorkeeper:
     def _read_chosen(self) -> frozenset[str]:
         with self._ledger.read() as tx:
             return credentials.imported(tx)
+
+
+class Whitelisted(Credential, frozen=True):
+    """Stands for a caller without a token whose address is on a whitelist of the account. It is kept nowhere, and may
+    nothing but ask where to connect to."""
+
+    address: str = ""
+
+
+def whitelisted(ledger: Ledger, account: str, address: str) -> Whitelisted:
+    """Who asks from this address for this account (call in a thread). Unauthenticated where it is on none of its lists,
+    alike whether there is such an account."""
+    with ledger.read() as tx:
+        if not whitelist.lets_in(tx, account, address):
+            raise Unauthenticated(
+                "Send your token as `Authorization: Bearer <token>`, or ask from an address on the account's whitelist."
+            )
+    who = f"{address} of {account}"  # so that each is counted by itself
+    return Whitelisted(who, "custom", account, "", 0, rights="endpoints:read", address=address)
+
+
+def require_on_list(tx: Tx, credential: Credential, pool: str) -> None:
+    """AddressNotAllowed for a caller that is known by its address alone, and not on the list of this pool."""
+    if isinstance(credential, Whitelisted):
+        assert credential.account is not None
+        if not whitelist.lets_in(tx, credential.account, credential.address, pool=pool):
+            detail = f"{credential.address} is not on the whitelist of pool {pool!r}"
+            raise AddressNotAllowed(detail, address=credential.address)
 
 
 def bearer_token(header: str | None) -> str:

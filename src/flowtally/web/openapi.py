@@ -84,6 +84,8 @@ TAGS: Final = {
     "plans": "What accounts can buy.",
     "purchases": "What an account bought.",
     "vouchers": "Codes for traffic, which any account can redeem.",
+    "gateways": "The hosts and ports that customers connect to.",
+    "endpoints": "Where the programs of an account connect to.",
     "check_ins": "A free amount for an account, once a day.",
     "credentials": "The keys with which requests are made.",
     "senders": "The owners of sources: a sender stays the same when its credential is replaced.",
@@ -158,7 +160,7 @@ def _operation(op: Operation, schemas: Mapping[Any, Document]) -> Document:
         "description": _described(op),
         "parameters": [*_path_parameters(op), *_query_parameters(op), *_header_parameters(op)],
         "responses": {str(op.status): _answer(op, schemas), **_problems(op)},
-        "security": [{"bearer": []}] if op.may else [{"bearer": []}, {}] if op.asks else [],
+        "security": _security(op),
     }
     if op.body is not None:
         content = {JSON: {"schema": schemas[op.body], "example": _plain(op.body_example)}}
@@ -166,6 +168,12 @@ def _operation(op: Operation, schemas: Mapping[Any, Document]) -> Document:
     if op.raw_body:
         described["requestBody"] = _raw_body(op, schemas)
     return described
+
+
+def _security(op: Operation) -> list[Document]:
+    if op.asks or op.or_whitelisted:
+        return [{"bearer": []}, {}]
+    return [{"bearer": []}] if op.may else []
 
 
 def _raw_body(op: Operation, schemas: Mapping[Any, Document]) -> Document:
@@ -202,7 +210,8 @@ def _needed(op: Operation) -> str:
         return "For every credential."
     sent = "; or `events:write`, for what its own sender sent or what was sent for its account" if op.or_sent else ""
     itself = "; or none, of the credential that asks" if op.itself else ""
-    return f"Needs the right `{op.may}`{sent}{itself}. {scopes}"
+    listed = "; or none, from an address on the account's whitelist" if op.or_whitelisted else ""
+    return f"Needs the right `{op.may}`{sent}{itself}{listed}. {scopes}"
 
 
 def _path_parameters(op: Operation) -> list[Document]:

@@ -78,6 +78,7 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     asks: Right | None = None  # the right that an open one asks for by itself, where a setting says so
     itself: bool = False  # whether any credential may ask it of itself
     or_sent: bool = False  # whether who may send events may ask it, of what its own sender sent
+    or_whitelisted: bool = False  # whether who shows no token may ask it, from an address on the account's whitelist
     narrows: bool = False  # without an account in its path: whether it tells credentials of an account of that alone
     holds_password: bool = False  # or a code, in its body: no plain digest of it may be kept
     recall: Recall | None = None  # how it is answered again where the answer holds secrets that are kept elsewhere
@@ -172,8 +173,12 @@ async def answer(op: Operation, request: AnyRequest) -> Response[Any]:
         return respond(op, await op.work(services, request))
     held: ExitStack = request.scope[HELD]  # type: ignore[typeddict-item]
     held.enter_context(services.request_slots.take())
-    credential = await who_asks(services, request)
-    request.scope[CREDENTIAL_ID] = credential.id  # type: ignore[typeddict-unknown-key]
+    if op.or_whitelisted and "authorization" not in request.headers:
+        account = name_of(request.path_params["account"])
+        credential: Credential = await services.who_is_whitelisted(account, request.scope)
+    else:
+        credential = await who_asks(services, request)
+        request.scope[CREDENTIAL_ID] = credential.id  # type: ignore[typeddict-unknown-key]
     if not (op.itself and request.path_params.get("credential") == credential.id):
         _require(op, credential)
     given = _path(request)

@@ -43,7 +43,7 @@ from flowtally.providers.shadowing import Shadowing
 from flowtally.samples.store import Samples
 from flowtally.usage.flusher import Flusher
 from flowtally.usage.store import UsageStore
-from flowtally.web.auth import Doorkeeper
+from flowtally.web.auth import Doorkeeper, Whitelisted, whitelisted
 from flowtally.web.capacity.body_budget import BodyBudget
 from flowtally.web.capacity.connection_limits import ConnectionLimits
 from flowtally.web.capacity.cost import Cost
@@ -52,6 +52,7 @@ from flowtally.web.capacity.failed_attempts import FailedAttempts
 from flowtally.web.capacity.lanes import Lanes
 from flowtally.web.capacity.request_slots import RequestSlots
 from flowtally.web.capacity.shares import INSTALLATION, Shares
+from flowtally.web.capacity.throttle import Throttle
 from flowtally.web.capacity.weights import SMALL, Weight, Weights
 from flowtally.web.forwarded import caller_of, is_passed_on
 from flowtally.web.metrics import Metrics
@@ -183,6 +184,7 @@ class Services(msgspec.Struct, frozen=True):
     weights: Weights
     exports: Exports
     samples: Samples
+    endpoint_lists: Throttle | None
     request_lines: RequestLines = RequestLines()
 
     async def in_thread(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
@@ -226,6 +228,13 @@ class Services(msgspec.Struct, frozen=True):
             return known
         look_up = self.doorkeeper.look_up
         return await asyncio.get_running_loop().run_in_executor(self.auth_pool, look_up, header, caller)
+
+    async def who_is_whitelisted(self, account: str, scope: Mapping[str, Any]) -> Whitelisted:
+        """Who asks without a token for this account: known by the address alone. Unauthenticated, Overloaded."""
+        address = _held_against(scope, self.config)
+        with self.request_slots.take_unknown(address):
+            look_up = functools.partial(whitelisted, self.ledger, account, address)
+            return await asyncio.get_running_loop().run_in_executor(self.auth_pool, look_up)
 
 
 def address_of(scope: Mapping[str, Any], config: Config) -> str:

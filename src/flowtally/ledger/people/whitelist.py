@@ -13,16 +13,17 @@ from typing import Any
 import msgspec
 from sqlalchemy import ColumnElement, Connection, Select, delete, insert, select, update
 
-from flowtally.core.errors import Conflict, LimitReached, NotFound
+from flowtally.core.errors import Conflict, LimitReached, NotFound, Unprocessable
+from flowtally.core.texts import may_be_known
 from flowtally.ledger import trail
 from flowtally.ledger.ids import new_id
 from flowtally.ledger.pages import DEFAULT_LIMIT, ListPage, read_page
 from flowtally.ledger.people.accounts import read_account, read_open_account
-from flowtally.ledger.people.addresses import canonical
+from flowtally.ledger.people.addresses import canonical, within
 from flowtally.ledger.people.names import chunks
 from flowtally.ledger.people.users import read_user
 from flowtally.ledger.pools import read_pools
-from flowtally.ledger.tables import whitelist
+from flowtally.ledger.tables import accounts, whitelist
 from flowtally.protocol.words import DEFAULT_POOL
 
 
@@ -146,6 +147,22 @@ def list_addresses(
         read_pools(tx).charge(pool)
         query = query.where(whitelist.c.pool == pool)
     return read_page(tx, "whitelist", query, whitelist.c.id, _entry, (account, owner, pool), after=after, limit=limit)
+
+
+def lets_in(tx: Connection, account: str, address: str, *, pool: str | None = None) -> bool:
+    """Whether an address is on one of the account's own lists (of the pool), and enabled there. Nobody is on those of a
+    closed account; what is no address is on none."""
+    if not may_be_known(account):
+        return False
+    try:
+        asked = canonical(address.partition("%")[0])  # after a % is the name of a link of this machine
+    except Unprocessable:
+        return False
+    query = select(whitelist.c.address).join(accounts, accounts.c.id == whitelist.c.account)
+    query = query.where(_in_list(account, None), whitelist.c.enabled == 1, accounts.c.status != "closed")
+    if pool is not None:
+        query = query.where(whitelist.c.pool == pool)
+    return within(asked, tx.execute(query).scalars())
 
 
 def forget_user(tx: Connection, user_id: str) -> None:
