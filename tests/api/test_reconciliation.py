@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
+from sqlalchemy import select, update
 from tests.conftest import NOW, Client, token_of
 from tests.web.test_error_shape import assert_problem
 
@@ -13,6 +15,7 @@ from flowtally.core.times import DAY_MS, HOUR_MS
 from flowtally.ledger.database import Ledger
 from flowtally.ledger.providers import connected, stretches
 from flowtally.ledger.providers.stretches import Stretch
+from flowtally.ledger.tables import provider_reconciliations
 from flowtally.usage.memory import MemoryStore
 
 PATH = "/v1/accounts/acme/reconciliation"
@@ -162,13 +165,32 @@ def test_what_was_kept_stays_and_is_compared_with_now(client: Client, thor: str,
     assert (kept["provider"], kept["match"], kept["from"]) == ("thor", "beyond", "2026-03-09T23:00:00Z")
     same = client.get(f"{KEPT}/{kept['id']}").json()
     assert same["kept"] == asked
-    assert (same["changed"], same["billed_moved"]) == (False, 0)
+    assert (same["changed"], same["rules_changed"], same["billed_moved"]) == (False, False, 0)
     usage.rows = [*usage.rows, {**usage.rows[-1], "bytes_down": -100, "kind": "correction"}]
     moved = client.get(f"{KEPT}/{kept['id']}").json()
     assert moved["kept"] == asked
     assert moved["now"]["total"]["billed"] == 1000
     assert (moved["changed"], moved["billed_moved"], moved["measured_moved"]) == (True, -100, 0)
     assert client.get(KEPT).json() == {"items": [kept], "next": None}
+
+
+def test_what_was_kept_is_compared_by_the_rules_of_then(client: Client, thor: str, app_ledger: Ledger) -> None:
+    """Somebody allows more since, and maps a name: no figure of the bill has changed."""
+    kept = client.post(KEPT, json=TENTH_ALONE).json()["id"]
+    rewriting = [{"side": "billed", "kind": "prefix", "text": "customer-"}]
+    client.put(RULES, json={"rewriting": rewriting, "tolerances": {"whole_amount": 10**9, "span_amount": 10**9}})
+    found = client.get(f"{KEPT}/{kept}").json()
+    assert (found["changed"], found["rules_changed"], found["now"]["match"]) == (False, True, "beyond")
+    assert "rules" not in found["kept"]
+    assert found["now"]["users"] == found["kept"]["users"]
+    assert client.get(PATH, params={"provider": thor, **TENTH_ALONE}).json()["match"] == "within_tolerance"
+    with app_ledger.begin() as tx:  # one that was kept before rules were kept with it
+        answer = json.loads(tx.execute(select(provider_reconciliations.c.answer)).scalar_one())
+        assert answer.pop("rules")["settle_days"] == 3
+        tx.execute(update(provider_reconciliations).values(answer=json.dumps(answer)))
+    without = client.get(f"{KEPT}/{kept}").json()
+    assert (without["changed"], without["rules_changed"], without["now"]["match"]) == (True, None, "within_tolerance")
+    assert without["kept"] == found["kept"]
 
 
 def test_a_reconciliation_is_kept_once_for_a_key_and_nothing_is_kept_of_nothing(client: Client, thor: str) -> None:

@@ -141,6 +141,11 @@ def test_an_answer_is_kept_listed_and_compared_with_now(shop: Program) -> None:
     assert kept["id"] in shop("reconcile", "thor-main", "--list-kept").out
     out = shop("reconcile", "thor-main", "--kept", kept["id"]).out
     assert out.startswith("Kept 2026-03-09T08:00Z: matches. Changed since.\n")
+    assert "The rules have changed" not in out
+    for changed, says in ((True, "The rules have changed since."), (None, "It was kept without its rules.")):
+        shop.fake.answers[f"GET {mine}/{kept['id']}"] = (200, moved | {"rules_changed": changed})
+        assert says in shop("reconcile", "thor-main", "--kept", kept["id"]).out
+    shop.fake.answers[f"GET {mine}/{kept['id']}"] = (200, moved)
     assert ["billed", "-5", "kB"] in [line.split() for line in out.splitlines()]
     assert "As a whole: matches" in out
     assert shop("reconcile", "thor-main", "--kept", kept["id"], "--json").document == moved

@@ -55,7 +55,9 @@ def test_no_row_of_any_table_holds_the_name_or_the_password(tx_of: Ledger) -> No
 def compared(account: str, *named: str, accounts: tuple[str, ...] = ()) -> str:
     """As much of a kept reconciliation as names users."""
     lines = [{"user": one, "measured_users": [one], "billed_users": [f"customer-{one}"]} for one in named]
-    told = {"account": account, "accounts": accounts, "zone": "UTC", "users": lines, "disputed": [{"user": named[0]}]}
+    told: dict[str, object] = {"account": account, "accounts": accounts, "zone": "UTC", "users": lines}
+    told["disputed"] = [{"user": named[0]}]
+    told["rules"] = {"names": [{"billed": f"customer-{one}", "measured": one} for one in named], "products": ["UTC"]}
     return msgspec.json.encode(told).decode()
 
 

@@ -1,10 +1,13 @@
 """Keeping a reconciliation as it was answered, and asking the same again to compare.
 
-Owns what of an answer is kept (all of it) and what counts as changed: any figure, told day or verdict. A figure that
-moved since is told with its size, for that is what a vendor or a late correction did to a bill that was checked.
+Owns what is kept, all of an answer and the rules by which it was compared, and what counts as changed: any figure, told
+day or verdict. The same question is asked by the rules of then, so nothing changes because somebody allows more since.
+A figure that moved is told with its size: that is what a vendor or a late correction did to a bill that was checked.
 """
 
 from __future__ import annotations
+
+from typing import Any, Final
 
 import msgspec
 
@@ -12,11 +15,14 @@ from flowtally.answers.moment import latest
 from flowtally.answers.reconciled import MAX_DISPUTED, show_reconciliation
 from flowtally.answers.reconciliation import ReconciliationQuestion, ReconciliationUsage, compare
 from flowtally.core.edges import format_instant, parse_instant
+from flowtally.core.reconciling.rules import ReconciliationRules, read_rules
 from flowtally.ledger.database import Tx
 from flowtally.ledger.providers import connected, kept
 from flowtally.ledger.providers.connected import Provider
 from flowtally.ledger.providers.kept import KeptReconciliation
 from flowtally.protocol import KeptReconciliationAnswer, KeptReconciliationDetail, ReconciliationAnswer
+
+RULES: Final = "rules"  # beside the members of the answer
 
 
 def answer_question(
@@ -26,20 +32,35 @@ def answer_question(
     return show_reconciliation(compare(tx, usage, question, latest(usage, now)), most)
 
 
-def keep_answer(tx: Tx, answer: ReconciliationAnswer, now: int) -> KeptReconciliationAnswer:
+class ToKeep(msgspec.Struct, frozen=True):
+    """An answer, and the rules that it was made by."""
+
+    answer: ReconciliationAnswer
+    rules: ReconciliationRules
+
+
+def plan_to_keep(tx: Tx, usage: ReconciliationUsage, question: ReconciliationQuestion, now: int) -> ToKeep:
+    """What there is to keep now. UnknownAccount, NotFound, BadRange."""
+    compared = compare(tx, usage, question, latest(usage, now))
+    return ToKeep(show_reconciliation(compared), compared.rules)
+
+
+def keep_answer(tx: Tx, made: ToKeep, now: int) -> KeptReconciliationAnswer:
     """Keep it for ever. NotFound, LimitReached."""
+    answer = made.answer
     provider = connected.read_provider(tx, answer.provider, answer.account)
-    made = kept.keep_reconciliation(
+    told: dict[str, Any] = msgspec.to_builtins(answer)
+    one = kept.keep_reconciliation(
         tx,
         provider,
         starts_at=parse_instant(answer.start),
         ends_at=parse_instant(answer.end),
         block=answer.known_block,
         match=answer.match,
-        answer=msgspec.json.encode(answer).decode(),
+        answer=msgspec.json.encode(told | {RULES: made.rules}).decode(),
         now=now,
     )
-    return show_kept(made, provider.name)
+    return show_kept(one, provider.name)
 
 
 def show_kept(one: KeptReconciliation, provider: str) -> KeptReconciliationAnswer:
@@ -57,17 +78,18 @@ def show_kept(one: KeptReconciliation, provider: str) -> KeptReconciliationAnswe
 def compare_with_kept(
     tx: Tx, usage: ReconciliationUsage, whose: Provider, kept_id: str, asked_again_days: int, now: int
 ) -> KeptReconciliationDetail:
-    """What was kept, the same question now, and what moved between. NotFound."""
+    """What was kept, the same question now by the same rules, and what moved between. NotFound."""
     was = kept.read_reconciliation(tx, whose, kept_id)
-    then = read_answer(was.answer)
+    then, rules = read_answer(was.answer), _read_rules(was.answer)
     question = ReconciliationQuestion(
         *(whose.account, whose.name, then.quantity, then.start, then.end, then.corrected_since, asked_again_days)
     )
-    again = answer_question(tx, usage, question, now)
+    again = show_reconciliation(compare(tx, usage, question, latest(usage, now), rules))
     return KeptReconciliationDetail(
         id=was.id,
         kept_at=format_instant(was.kept_at),
         changed=_figures(then) != _figures(again),
+        rules_changed=None if rules is None else rules != read_rules(whose.rules),
         measured_moved=again.total.measured - then.total.measured,
         billed_moved=again.total.billed - then.total.billed,
         unexplained_moved=again.total.unexplained - then.total.unexplained,
@@ -87,6 +109,15 @@ def read_answer(kept: str) -> ReconciliationAnswer:
         for side in ("measured_users", "billed_users"):
             cell.setdefault(side, whose[cell["user"]][side])
     return msgspec.convert(told, ReconciliationAnswer)
+
+
+def _read_rules(kept: str) -> ReconciliationRules | None:
+    """Those it was compared by; None where it was kept without them."""
+    return msgspec.json.decode(kept, type=_WithRules).rules
+
+
+class _WithRules(msgspec.Struct):
+    rules: ReconciliationRules | None = None
 
 
 def _figures(answer: ReconciliationAnswer) -> object:

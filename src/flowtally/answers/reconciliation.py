@@ -79,11 +79,18 @@ class Compared(msgspec.Struct, frozen=True):
     moment: Moment
 
 
-def compare(tx: Tx, usage: ReconciliationUsage, question: ReconciliationQuestion, moment: Moment) -> Compared:
-    """Both sides as known at `moment`. UnknownAccount, NotFound, BadRange (nothing told, no whole day, too many)."""
+def compare(
+    tx: Tx,
+    usage: ReconciliationUsage,
+    question: ReconciliationQuestion,
+    moment: Moment,
+    rules: ReconciliationRules | None = None,
+) -> Compared:
+    """Both sides as known at `moment`, by the provider's rules of now unless by others. UnknownAccount, NotFound,
+    BadRange (nothing told, no whole day, too many)."""
     account = accounts.read_account(tx, question.account, moment.known)
     provider = connected.read_provider(tx, question.provider, account.id)
-    rules = read_rules(provider.rules)
+    rules = read_rules(provider.rules) if rules is None else rules
     told = _Told(tx, provider, question, moment.instant)
     asking = _Asking(usage, account.id, provider.name, rules, moment.block, question.quantity)
     billed, products = asking.billed(told.edges)

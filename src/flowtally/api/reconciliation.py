@@ -9,7 +9,14 @@ import msgspec
 from msgspec import Meta
 
 from flowtally.answers.claim_sheet import claim_csv, claim_text
-from flowtally.answers.kept_reconciliations import answer_question, compare_with_kept, keep_answer, show_kept
+from flowtally.answers.kept_reconciliations import (
+    ToKeep,
+    answer_question,
+    compare_with_kept,
+    keep_answer,
+    plan_to_keep,
+    show_kept,
+)
 from flowtally.answers.reconciled import MAX_CLAIMED, MAX_DISPUTED
 from flowtally.answers.reconciliation import ReconciliationQuestion
 from flowtally.core.edges import DateOrInstant, Instant
@@ -111,7 +118,7 @@ KEPT = KeptReconciliationAnswer(
     known_block=4711,
     match="matches",
 )
-DETAIL = KeptReconciliationDetail(KEPT.id, KEPT.kept_at, False, 0, 0, 0, EXAMPLE, EXAMPLE)
+DETAIL = KeptReconciliationDetail(KEPT.id, KEPT.kept_at, False, False, 0, 0, 0, EXAMPLE, EXAMPLE)
 RULES_EXAMPLE = ReconciliationRules(
     products=["residential"],
     names=[NamePair("sub7", "bob")],
@@ -191,10 +198,10 @@ def read_reconciliation(call: Call, account: str, query: ReconciliationQuery) ->
     return Reply(content, form, headers={"Content-Disposition": f'attachment; filename="{name}"'})
 
 
-def plan_kept(call: Call, account: str, provider: str, body: ReconciliationRequest) -> ReconciliationAnswer:
+def plan_kept(call: Call, account: str, provider: str, body: ReconciliationRequest) -> ToKeep:
     whose = _check_sees(call, account, provider)
     question = _question(call, whose, body.quantity, body.start, body.end, body.corrected_since)
-    return answer_question(call.tx, call.usage, question, call.now)
+    return plan_to_keep(call.tx, call.usage, question, call.now)
 
 
 def _check_sees(call: Call, account: str, provider: str) -> Provider:
@@ -247,9 +254,10 @@ def _check_accounts(call: Call, account: str, named: Sequence[str]) -> None:
     example=KEPT,
 )
 def add_reconciliation(
-    call: Call, account: str, provider: str, body: ReconciliationRequest, prepared: ReconciliationAnswer
+    call: Call, account: str, provider: str, body: ReconciliationRequest, prepared: ToKeep
 ) -> KeptReconciliationAnswer:
-    """Keeps the whole answer of now for ever, as of a bill that was checked. A provider has 1,000 at most."""
+    """Keeps the whole answer of now for ever with the rules it was compared by, as of a bill that was checked. A
+    provider has 1,000 at most."""
     return keep_answer(call.tx, prepared, call.now)
 
 
@@ -282,8 +290,8 @@ def list_reconciliations(
     example=DETAIL,
 )
 def read_kept_reconciliation(call: Call, account: str, provider: str, reconciliation: str) -> KeptReconciliationDetail:
-    """What was answered then, the same question now, and what moved since: what the vendor changed in a bill that was
-    checked, and what was measured late or corrected."""
+    """What was answered then, the same question now by the rules of then, and what moved since: what the vendor changed
+    in a bill that was checked, and what was measured late or corrected."""
     whose = _check_sees(call, account, provider)
     _, again_days = _habits(call, whose)
     found = compare_with_kept(call.tx, call.usage, whose, reconciliation, again_days, call.now)

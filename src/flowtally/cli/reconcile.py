@@ -157,6 +157,10 @@ def show_kept(one: KeptReconciliationDetail, *, json: bool) -> None:
         return
     write = exact_bytes if one.now.quantity == "bytes" else human_count
     say(f"Kept {when(one.kept_at)}: {MATCH[one.kept.match]}. {'Changed since.' if one.changed else 'Nothing changed.'}")
+    if one.rules_changed:
+        say("The rules have changed since. Both are compared by those of then.")
+    elif one.rules_changed is None:
+        say("It was kept without its rules. What is compared now is by those of now.")
     if one.changed:
         moved = (one.measured_moved, one.billed_moved, one.unexplained_moved)
         rows = [(what, write(n)) for what, n in zip(("measured", "billed", "unexplained"), moved, strict=True)]

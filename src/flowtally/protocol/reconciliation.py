@@ -297,10 +297,12 @@ class KeptReconciliationAnswer(msgspec.Struct, frozen=True):
 
 
 class KeptReconciliationDetail(msgspec.Struct, frozen=True):
-    """A reconciliation as it was kept, beside the same question now.
+    """A reconciliation as it was kept, beside the same question now, by the rules of then.
 
     kept_at: When it was kept.
     changed: Whether any figure, told span or verdict is another one now.
+    rules_changed: Whether the provider has other rules now, by which `now` is not compared. Null: the rules of then are
+        not known, for it was kept without them, and `now` is by those of now.
     measured_moved: What was measured now, less what was then.
     billed_moved: What the vendor tells now, less what it told then.
     unexplained_moved: What is unexplained now, less what was then.
@@ -311,6 +313,7 @@ class KeptReconciliationDetail(msgspec.Struct, frozen=True):
     id: str
     kept_at: Instant
     changed: bool
+    rules_changed: bool | None
     measured_moved: int
     billed_moved: int
     unexplained_moved: int

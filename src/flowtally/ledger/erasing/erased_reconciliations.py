@@ -19,6 +19,7 @@ from flowtally.ledger.people.names import chunks
 from flowtally.ledger.tables import idempotency, provider_reconciliations, providers, user_names
 
 NAMED: Final = ("users", "disputed", "oddities", "ambiguous", "names")  # members that hold names of users
+OF_RULES: Final = "rules"  # the member of a kept answer that has its rules, with names of their own
 RULES: Final = '"rewriting":'  # in every answer about rules
 
 
@@ -70,10 +71,14 @@ def _without(text: str, gone: Mapping[str, str]) -> str:
     if not text:
         return text
     told = msgspec.json.decode(text.encode())
-    changed = {name: _renamed(told[name], gone) for name in NAMED if name in told}
-    return (
-        msgspec.json.encode(told | changed).decode() if any(told[name] != changed[name] for name in changed) else text
-    )
+    changed = told | _named_anew(told, gone)
+    if rules := told.get(OF_RULES):
+        changed[OF_RULES] = rules | _named_anew(rules, gone)
+    return msgspec.json.encode(changed).decode() if changed != told else text
+
+
+def _named_anew(told: Mapping[str, Any], gone: Mapping[str, str]) -> dict[str, Any]:
+    return {name: _renamed(told[name], gone) for name in NAMED if name in told}
 
 
 def _renamed(value: Any, gone: Mapping[str, str]) -> Any:
