@@ -252,6 +252,19 @@ def test_two_users_of_one_name_are_told_apart_on_the_claim_sheet(scene: Scene) -
     ]
 
 
+def test_what_the_vendor_bills_of_a_product_that_did_not_go_through_it_is_disputed(scene: Scene) -> None:
+    """The rule says which use of ours is its. A bill is never cut: what it has too much would go with it."""
+    scene.rule(products=["residential"])
+    scene.measure("ann", START, 10)
+    scene.measure("ann", START, 99, product="mobile")
+    scene.bill("ann", START, 10, product="vendor's own word")
+    scene.bill("ann", START, 70, product="mobile")
+    scene.tell(START, days(1))
+    answer = scene.ask()
+    assert (answer.total.measured, answer.total.billed, answer.total.unexplained) == (10, 80, 70)
+    assert answer.match == "beyond"
+
+
 def test_the_last_days_may_be_late_and_are_not_disputed(scene: Scene) -> None:
     """Ten came in after the vendor was asked; a figure that grew by five an hour before may go on. Older days may not,
     and what is told for the first time has not grown."""

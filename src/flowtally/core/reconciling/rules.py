@@ -35,7 +35,8 @@ class ReconciliationRules(msgspec.Struct, frozen=True, forbid_unknown_fields=Tru
 
     accounts: Whose use went through the provider, such as a reseller's customers; empty: that of its own account alone.
         Only credentials of the installation may name others, and read what is compared by such rules.
-    products: Only use of these products went through the provider; empty: all use.
+    products: Only use of these products went through the provider; empty: all use. All that it bills is compared with
+        it, whatever the vendor calls it.
     names: Which names are the same, where they differ. A name that is in it follows no rule, and the same name of the
         other side is somebody else.
     rewriting: Rules that make of a name of one side that of the other.
