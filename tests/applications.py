@@ -25,7 +25,7 @@ from flowtally.config import Config
 from flowtally.server import open_services
 from flowtally.vendors import VENDORS
 from flowtally.vendors.describing import describe_dialects
-from flowtally.vendors.serving import Served, enabled
+from flowtally.vendors.serving import Served, elsewhere, enabled
 from flowtally.web.openapi import describe
 from flowtally.web.operation import OPERATIONS, Operation
 from flowtally.web.schemas import Document
@@ -60,6 +60,7 @@ class Kept:
             [self._lifespan],
             dialects=[handler for one in self._served for handler in one.handlers()],
             more=partial(describe_dialects, enabled(VENDORS, config)),
+            elsewhere=elsewhere(enabled(VENDORS, config)),
         )
         self._document = self.app.state.openapi
 

@@ -50,7 +50,7 @@ from flowtally.tls import Tls, check_clear, read_tls
 from flowtally.usage.store import UsageStore
 from flowtally.vendors import PULLERS, SHADOWS, VENDORS
 from flowtally.vendors.describing import describe_dialects
-from flowtally.vendors.serving import enabled, handlers
+from flowtally.vendors.serving import elsewhere, enabled, handlers
 from flowtally.web.auth import Doorkeeper
 from flowtally.web.capacity.body_budget import BodyBudget
 from flowtally.web.capacity.connection_limits import ConnectionLimits
@@ -237,7 +237,7 @@ def create_app(
 def _application(config: Config, lifespan: Sequence[Lifespan] = ()) -> Litestar:
     served = enabled(VENDORS, config)
     more = functools.partial(describe_dialects, served)
-    return build_application(lifespan, dialects=handlers(served, config), more=more)
+    return build_application(lifespan, dialects=handlers(served, config), more=more, elsewhere=elsewhere(served))
 
 
 def run(

@@ -3,10 +3,12 @@ every vendor are in `test_every_route`."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
 import pytest
+from tests.conftest import Client
 from tests.filling import Filled
 
 from flowtally.config import load_config
@@ -134,6 +136,58 @@ def test_a_method_that_is_not_served_answers_in_the_vendors_words(shared: Filled
         answer = shared.client.request("PATCH", path)
         assert answer.headers["allow"]
         assert "detail" not in answer.json()
+
+
+PROBLEM = "application/problem+json"
+METHODS = ("GET", "POST", "PUT", "DELETE", "PATCH")
+
+
+def shown(answer: Any) -> tuple[int, str, bytes]:
+    return answer.status_code, answer.headers["content-type"].partition(";")[0], answer.content
+
+
+@every_vendor
+def test_what_is_not_served_of_a_vendor_is_answered_as_its_host_does(shared: Filled, dialect: Dialect) -> None:
+    assert dialect.own_paths
+    assert dialect.unserved is not None
+    expected = (dialect.unserved.status, dialect.unserved.media_type, dialect.unserved.content)
+    for beginning in dialect.own_paths:
+        for path in ("nothing", "no/such/thing", "nothing/", "%00", "\u00fc", "x" * 2000):
+            for method in METHODS:
+                assert shown(shared.client.request(method, f"{beginning}{path}")) == expected, path
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "told"),
+    [
+        ("/api/locations/nowhere", 404, "404 page not found"),
+        ("/api/v1/user/profile", 404, '{"code":404,"msg":"not found","data":null}'),
+        ("/ip/open-api/delete-sub-account", 404, '{"data":{},"code":10086,"msg":"Request error"}'),
+        ("/v2/person", 403, '{"message":"Forbidden"}'),
+        ("/v2/person/PABcd12345e", 403, '{"message":"Forbidden"}'),
+    ],
+)
+def test_unserved_paths_in_each_vendors_words(shared: Filled, path: str, status: int, told: str) -> None:
+    answer = shared.client.get(path)
+    assert (answer.status_code, answer.text) == (status, told)
+
+
+@pytest.mark.parametrize(
+    "path", ["/nothing", "/v1/nothing", "/v1/account/acme", "/v1/personal", "/apiary", "/v2", "/ip"]
+)
+def test_what_is_nobodys_path_is_answered_as_ours(shared: Filled, path: str) -> None:
+    answer = shared.client.get(path)
+    assert (answer.status_code, answer.headers["content-type"], answer.json()["code"]) == (404, PROBLEM, "not_found")
+
+
+def test_of_a_dialect_that_is_switched_off_no_path_is_known(make_client: Callable[..., Client]) -> None:
+    off = {one.name: one.settings(enabled=False) for one in VENDORS}
+    client = make_client(vendors=off)
+    for beginning in (beginning for one in VENDORS for beginning in one.own_paths):
+        assert client.get(f"{beginning}nothing").headers["content-type"] == PROBLEM
+    client = make_client(vendors={**off, "thordata": SHAPES["thordata"]()})
+    assert client.get("/api/v1/nothing").text == "404 page not found"
+    assert client.get("/ip/open-api/nothing").headers["content-type"] == PROBLEM
 
 
 @every_vendor

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager
+from typing import Any
 
 import msgspec
-from litestar import Litestar
-from litestar.exceptions import HTTPException
+from litestar import Litestar, Response
+from litestar.exceptions import HTTPException, NotFoundException
 from litestar.handlers import HTTPRouteHandler
 
 from flowtally.api import (
@@ -54,7 +55,7 @@ from flowtally.api import (
 )
 from flowtally.core.errors import FlowtallyError
 from flowtally.web.access import Access
-from flowtally.web.bodies import HeadersOnce
+from flowtally.web.bodies import AnyRequest, HeadersOnce
 from flowtally.web.cors import Preflights
 from flowtally.web.direct import Direct
 from flowtally.web.heads import Heads
@@ -84,12 +85,23 @@ def build_application(
     *,
     dialects: Sequence[HTTPRouteHandler] = (),
     more: Callable[[Document], Document] = lambda document: document,
+    elsewhere: Callable[[AnyRequest], Response[Any] | None] = lambda request: None,
 ) -> Litestar:
     """Routes over `app.state.services`, which whoever starts it sets (a lifespan, or `server.run`). `dialects`: routes
-    beside our own; `more` puts them into the OpenAPI document."""
+    beside our own; `more` puts them into the OpenAPI document, `elsewhere` answers at paths that nobody serves, or
+    leaves them to us."""
+
+    def answer_unserved(request: AnyRequest, error: NotFoundException) -> Response[Any]:
+        return elsewhere(request) or answer_problem(request, error)
+
     app = Litestar(
         [*_options(), *(route(op) for op in OPERATIONS), *dialects],
-        exception_handlers={FlowtallyError: answer_problem, HTTPException: answer_problem, Exception: answer_problem},
+        exception_handlers={
+            FlowtallyError: answer_problem,
+            NotFoundException: answer_unserved,
+            HTTPException: answer_problem,
+            Exception: answer_problem,
+        },
         lifespan=list(lifespan),
         request_class=HeadersOnce,
         openapi_config=None,  # ours says more, and strictly what is enforced

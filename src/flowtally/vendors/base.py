@@ -195,6 +195,9 @@ class Dialect(msgspec.Struct, frozen=True, kw_only=True):
         False  # whether `identify` looks there too: else nobody's body is read before they are known
     )
     metered: Callable[[Any], bool] = lambda settings: False  # whether its own calls are use of the account
+    # What all paths begin with that are the vendor's, and what its host answers to those that are not served.
+    own_paths: tuple[str, ...] = ()
+    unserved: Reply | None = None
 
 
 def declaring(

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hmac
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from functools import partial
 from typing import Any
@@ -58,6 +58,20 @@ log = structlog.get_logger("flowtally.vendors")
 def handlers(dialects: Sequence[Dialect], config: Config) -> list[HTTPRouteHandler]:
     """The routes of those that are switched on."""
     return [handler for dialect in enabled(dialects, config) for handler in Served(dialect, config).handlers()]
+
+
+def elsewhere(dialects: Sequence[Dialect]) -> Callable[[AnyRequest], Response[Any] | None]:
+    """What is answered at a path that nobody serves, if it is the vendor's of one of these: as its own host does, for
+    clients of theirs look for that. The longest beginning wins."""
+    own = [(beginning, one.unserved) for one in dialects for beginning in one.own_paths if one.unserved is not None]
+    own.sort(key=lambda each: len(each[0]), reverse=True)
+
+    def answer(request: AnyRequest) -> Response[Any] | None:
+        path = f"{request.scope['path']}/"
+        reply = next((reply for beginning, reply in own if path.startswith(beginning)), None)
+        return None if reply is None else _respond(reply)
+
+    return answer
 
 
 def enabled(dialects: Sequence[Dialect], config: Config) -> list[Dialect]:

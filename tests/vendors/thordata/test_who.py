@@ -139,8 +139,9 @@ def test_calls_above_the_rate_are_10011_with_status_200(make_shop: Callable[...,
 
 
 def test_what_is_not_served_is_a_plain_404(refused: Shop) -> None:
-    for path in ("locations/countries", "proxy/proxy-list", "unlimited/server-list", "gateway/getFlowBalance"):
-        assert refused.client.get(f"/api/{path}", params={"token": refused.shown.token}).status_code == 404
+    for path in ("web-scraper-api/tasks-list", "account/nothing", "n8n"):
+        told = refused.client.get(f"/api/{path}", params={"token": refused.shown.token})
+        assert (told.status_code, told.text) == (404, "404 page not found")
 
 
 def test_another_method_is_a_parameter_error_in_their_envelope(refused: Shop) -> None:

@@ -10,6 +10,7 @@ from flowtally.core.errors import (
     BadRequest,
     FlowtallyError,
     MethodNotAllowed,
+    NotFound,
     RateLimited,
     Unauthenticated,
     Unavailable,
@@ -86,5 +87,7 @@ BYTESFLOWS: Final = Dialect(
         "required": ["code", "msg", "data"],
     },
     refusals=(wire.Refusal,),
+    own_paths=("/api/v1/",),
+    unserved=fail(NotFound("")),
     rate=lambda settings: Rate(settings.requests_per_minute, MINUTE_MS) if settings.requests_per_minute else None,
 )

@@ -122,4 +122,6 @@ IPFOXY: Final = Dialect(
     faults=FAULTS,
     envelope=envelope,
     rate=rate,
+    own_paths=(wire.PATH,),
+    unserved=Reply(wire.encode(wire.Empty(), wire.BAD_REQUEST, wire.MESSAGES[wire.BAD_REQUEST]), status=404),
 )

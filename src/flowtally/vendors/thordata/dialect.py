@@ -121,4 +121,6 @@ THORDATA: Final = Dialect(
     faults=_faults(),
     envelope=envelope,
     rate=_rate,
+    own_paths=("/api/",),
+    unserved=Reply(b"404 page not found", media_type="text/plain", status=404),
 )

@@ -18,6 +18,8 @@ from flowtally.vendors.whitepages.routes import POOL, ROUTES
 from flowtally.vendors.whitepages.settings import Settings
 
 HEADER: Final = "x-api-key"
+# Where Whitepages sells data. What is beside account usage (/v1/account/) stays ours: it is one letter from our own.
+OWN_PATHS: Final = ("/v1/person/", "/v2/person/", "/v1/property/", "/v2/property/", "/v1/regions/")
 
 
 class LimitExceeded(RateLimited):
@@ -102,4 +104,6 @@ WHITEPAGES: Final = Dialect(
     rate=rate,
     check=check_quota,
     metered=lambda settings: settings.meter_calls,
+    own_paths=OWN_PATHS,
+    unserved=_gateway(403, wire.FORBIDDEN),  # as of a key that may not use the endpoint
 )
