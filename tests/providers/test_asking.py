@@ -15,7 +15,7 @@ from tests.providers import stub as stubs
 from tests.providers.stub import Reply, Stub, ok, say
 from tests.providers.waits import ONCE, PACE, SHORT, Waits, client_of
 
-from flowtally.core.reported import BalancesSaid, UseSaid
+from flowtally.core.reported import BalancesSaid, FigureSaid, UseSaid
 from flowtally.providers.asking import MAX_PATIENCE_S, MAX_SHOWN, Bounds, VendorClient, check_base_url
 from flowtally.providers.connecting import ServerStops
 from flowtally.providers.hiding import SECRET
@@ -407,6 +407,19 @@ def test_doubts_show_no_secret() -> None:
         [heard] = ask.pull(puller(None, lambda ask, to_pull: iter([said])), TO_PULL)
     assert isinstance(heard, UseSaid)
     assert heard.doubts == (f"grant {SECRET}: shrank",)
+
+
+def test_a_statement_that_means_nothing_is_a_changed_shape_with_the_answer_it_was_made_of() -> None:
+    def pull(ask: Any, to_pull: ToPull) -> Iterator[Any]:
+        ask("GET", "/x")
+        figure = FigureSaid("day 1970-01-01T00:00:00Z residential bob", 0, "bob", "residential", 1)
+        yield UseSaid("bytes", "day", "UTC", 0, 86_400_000, 1, (figure, figure))
+
+    said = f'{{"rows": [1, 1], "password": "HUNTER2pass", "of": "{KEY}"}}'
+    with Stub(ok(said)) as stub, client_of(stub.url, secrets=[KEY]) as ask, pytest.raises(ChangedShape) as found:
+        list(ask.pull(puller(None, pull), TO_PULL))
+    assert str(found.value) == "the figure 'day 1970-01-01T00:00:00Z residential bob' is said twice"
+    assert found.value.sample == f'{{"rows": [1, 1], "password": "{SECRET}", "of": "{SECRET}"}}'
 
 
 def test_what_is_seen_shows_no_secret() -> None:

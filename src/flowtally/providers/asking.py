@@ -24,7 +24,7 @@ import msgspec
 
 from flowtally.client.wire import retry_after_s
 from flowtally.core.media import FORM
-from flowtally.core.reported import Statement, UseSaid
+from flowtally.core.reported import Statement, Unsayable, UseSaid, check_said
 from flowtally.core.texts import printable
 from flowtally.core.unshown import repr_without
 from flowtally.providers.connecting import Connecting, LookUp, OffLimits, ServerStops, Waiting, look_up
@@ -152,6 +152,7 @@ class VendorClient:
         self._over_at = float("inf") if bounds.whole_s is None else clock() + bounds.whole_s
         self._shared = shared or SharedPace()
         self.calls = 0
+        self._last: VendorAnswer | None = None
         self._waiting = Waiting(stopping)
         self._pool = httpcore.ConnectionPool(
             ssl_context=httpx.create_ssl_context() if self._base.scheme == "https" else None,
@@ -179,7 +180,7 @@ class VendorClient:
         """All statements, one at a time. What is raised shows no secret."""
         with self._for_people():
             for one in puller.pull(self, to_pull):
-                yield self._told(one)
+                yield self._checked(one)
 
     def asked(self, work: Callable[[AskVendor], T]) -> T:
         """What this makes of asking. What is raised shows no secret."""
@@ -263,7 +264,8 @@ class VendorClient:
             if not 200 <= response.status < 300 and response.status < 400:
                 raise ChangedShape(f"{request.told}: HTTP {response.status}{self._elsewhere(request, headers)}")
             body = self._read(request, response, headers.get("content-encoding", ""))
-        return VendorAnswer(response.status, headers, body, self.scrub)
+        self._last = VendorAnswer(response.status, headers, body, self.scrub)
+        return self._last
 
     def _read(self, request: _Request, response: httpcore.Response, encoding: str) -> bytes:
         got = bytearray()
@@ -347,10 +349,15 @@ class VendorClient:
                 error.sample = printable(self._secrets.hide_cut(error.sample), MAX_SAMPLE)
             raise error from None
 
-    def _told(self, said: Statement) -> Statement:
-        if isinstance(said, UseSaid) and said.doubts:
-            return msgspec.structs.replace(said, doubts=tuple(map(self._shown, said.doubts)))
-        return said
+    def _checked(self, said: Statement) -> Statement:
+        """ChangedShape for what no series can hold, with the answer that came last."""
+        if not isinstance(said, UseSaid):
+            return said
+        try:
+            check_said(said)
+        except Unsayable as error:
+            raise ChangedShape(str(error), "" if self._last is None else self._last.text) from None
+        return msgspec.structs.replace(said, doubts=tuple(map(self._shown, said.doubts)))
 
     def _shown(self, text: str) -> str:
         return printable(self.scrub(text), MAX_SHOWN)
