@@ -14,7 +14,7 @@ import ssl
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
-from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from typing import Any, Final, TypeVar
 
 import httpcore
@@ -27,6 +27,9 @@ LookUp = Callable[[str, int], Sequence[Place]]
 
 SLICE_S: Final = 0.2  # how soon a wait hears that the server stops
 _NAT64: Final = IPv6Network("64:ff9b::/96")  # IPv4 as machines without it see it: the last 32 bits are the address
+# What is in no list of the standard library, or not in that of each version: addresses of protocols (RFC 6890), relays
+# of 6to4 (RFC 7526), and where machines of Azure ask their host, which tells them secrets.
+_NOT_PUBLIC: Final = tuple(map(IPv4Network, ("192.0.0.0/24", "192.88.99.0/24", "168.63.129.16/32")))
 
 
 class ServerStops(Exception):
@@ -58,6 +61,8 @@ def is_public(address: str) -> bool:
             return is_public(str(within))
         if one.is_site_local:
             return False
+    elif any(one in network for network in _NOT_PUBLIC):
+        return False
     return one.is_global and not one.is_multicast and not one.is_reserved
 
 
