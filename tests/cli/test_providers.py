@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,10 @@ THOR: dict[str, Any] = {
     "failures": 0, "every_s": 3600, "paused": False, "address": None, "created_at": AT, "tried_at": None,
     "pulled_at": None, "next_at": AT, "removed_at": None,
 }  # fmt: skip
-ASKED = THOR | {"state": "ok", "told_until": "2026-07-01T00:00:00Z", "tried_at": AT, "pulled_at": AT}
+ASKED = THOR | {
+    "state": "ok", "told_until": "2026-07-01T00:00:00Z", "tried_at": AT, "pulled_at": AT,
+    "next_at": "2026-07-01T10:30:00Z",
+}  # fmt: skip
 OK = {"provider": "thor", "outcome": "ok", "detail": "", "works": ["traffic balance: 5 GB"], "cannot": ["mobile"]}
 DENIED = {"provider": "thor", "outcome": "denied", "detail": "10047 Token error", "works": [], "cannot": []}
 PULL = {
@@ -193,6 +197,31 @@ def test_a_pull_waits_until_it_was_asked(shop: Program) -> None:
     assert ran.code == 0
     assert "ok since 2026-07-01T09:30Z" in ran.out
     assert shop("provider", "pull", "thor", "--no-wait", "--json").document["state"] == "new"
+
+
+def test_a_pull_that_was_under_way_is_not_the_one_that_was_asked_for(
+    shop: Program, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """When it ends the turn that was asked for is still to come: its time is as it was."""
+    mine = "/v1/accounts/acme/providers/thor"
+    shop.fake.answers[f"GET {mine}"] = (200, ASKED | {"state": "late", "next_at": AT})
+    slept: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        slept.append(seconds)
+        if len(slept) == 3:
+            shop.fake.answers[f"GET {mine}"] = (200, ASKED | {"tried_at": "2026-07-01T09:30:05Z"})
+
+    monkeypatch.setattr("flowtally.cli.provider.time.sleep", sleep)
+    assert shop("provider", "pull", "thor").code == 0
+    assert len(slept) == 3
+
+
+def test_a_turn_that_has_come_is_now(shop: Program) -> None:
+    shown = shop("provider", "show", "thor").out
+    assert re.search(r"^next +now$", shown, re.MULTILINE), "its time is past"
+    shop.fake.answers["GET /v1/providers/thor"] = (200, ASKED | {"next_at": "2999-07-01T10:30:00Z"})
+    assert re.search(r"^next +2999-07-01T10:30Z$", shop("provider", "show", "thor").out, re.MULTILINE)
 
 
 def test_one_is_shown_with_its_last_pulls(shop: Program) -> None:

@@ -197,7 +197,7 @@ def pull(
         if wait:
             with Steps() as steps:
                 steps.show(f"Asking {before.vendor} for what is new of {name}")
-                asked = _pulled(client, before)
+                asked = _pulled(client, asked)
     if json:
         document(asked)
     else:
@@ -206,16 +206,17 @@ def pull(
         raise typer.Exit(1)
 
 
-def _pulled(client: Client, before: ProviderAnswer) -> ProviderAnswer:
+def _pulled(client: Client, asked: ProviderAnswer) -> ProviderAnswer:
+    """When the pull that was asked for has ended: not one that was under way, after which its turn is still to come."""
     until = time.monotonic() + PATIENCE_S
     pause_s = 0.2
     while time.monotonic() < until:
-        found = client.provider(before.account, before.name)
-        if found.tried_at != before.tried_at or found.removed_at is not None:
+        found = client.provider(asked.account, asked.name)
+        if (found.tried_at != asked.tried_at and found.next_at != asked.next_at) or found.removed_at is not None:
             return found
         time.sleep(pause_s)
         pause_s = min(2.0, pause_s * 1.5)
-    note(f"{before.name} is still being asked; `flowtally provider show {before.name}` tells how it went.")
+    note(f"{asked.name} is still being asked; `flowtally provider show {asked.name}` tells how it went.")
     raise typer.Exit(1)
 
 
@@ -391,9 +392,16 @@ def _row(one: ProviderAnswer) -> tuple[str, ...]:
         state,
         when(one.told_until),
         when(one.tried_at),
-        when(one.next_at),
+        _next(one),
         one.detail,
     )
+
+
+def _next(one: ProviderAnswer) -> str:
+    """Its time may have come: then others have theirs before it, or it is being asked."""
+    if one.next_at is None or datetime.fromisoformat(one.next_at).timestamp() > time.time():
+        return when(one.next_at)
+    return "now"
 
 
 def _show(one: ProviderAnswer) -> None:
