@@ -24,7 +24,7 @@ from flowtally.core.reported import (
     UseSaid,
     span_key,
 )
-from flowtally.core.times import DAY_MS
+from flowtally.core.times import DAY_MS, HOUR_MS
 from flowtally.ledger.database import Ledger
 from flowtally.ledger.people import accounts
 from flowtally.ledger.providers import connected, pulls, said, stretches
@@ -271,6 +271,53 @@ def test_one_that_was_removed_while_it_was_asked_stays_removed(world: World, ven
     with world.ledger.read() as tx:
         assert said.read_sub_users(tx, made.id) == [], "its account's texts may be gone: none comes back"
     assert world.reported.said == [("acme", "thor", day(-1, 7))]
+
+
+def test_one_that_is_paused_while_it_is_asked_is_asked_no_further(world: World, vendor: Vendor, clock: Clock) -> None:
+    def pause() -> None:
+        with world.ledger.begin() as tx:
+            connected.change_provider(tx, "thor", paused=True, now=clock.at)
+
+    vendor.script = [[day(-3, 1), pause, day(-2, 2), day(-1, 3)], [day(-2, 2), day(-1, 3)]]
+    world.add()
+    world.providers.pull_due()
+    found = world.read()
+    assert (found.state, found.next_at) == ("late", connected.NEVER)
+    assert found.detail == "It was paused while it was asked; what it had said until then is kept"
+    assert world.told() == [(-3, -2)]
+    with world.ledger.begin() as tx:
+        pulls.ask_now(tx, found, now=clock.at)
+    world.providers.pull_due()
+    assert (world.read().state, world.told()) == ("ok", [(-3, 0)]), "somebody wants it though it is paused"
+
+
+def test_one_that_nobody_asks_is_late_an_hour_after_its_time(world: World, vendor: Vendor, clock: Clock) -> None:
+    def states() -> dict[str, float]:
+        return {
+            name: count for name, count in world.providers.measures().items() if name.startswith("state_") and count
+        }
+
+    def seen(asked: str | None = None) -> Provider:
+        return connected.as_it_is(world.read(), clock.at, asked)
+
+    world.add()
+    clock.at += HOUR_MS - 1
+    assert (seen().state, states()) == ("new", {"state_new": 1})
+    clock.at += 1
+    late = seen()
+    assert (late.state, late.state_since, states()) == ("late", T0, {"state_late": 1})
+    assert late.detail.startswith("It was to be asked at 2024-10-04T00:00:00Z, and nobody has: ")
+    assert seen(asked=late.id).state == "new", "a pull may take hours"
+    vendor.script = [[lambda: asserted.append(states())]]
+    asserted: list[dict[str, float]] = []
+    world.providers.pull_due()
+    assert asserted == [{"state_new": 1}]
+    assert (seen().state, states()) == ("ok", {"state_ok": 1})
+    clock.at += 1800_000 + HOUR_MS
+    assert (seen().state, states()) == ("late", {"state_late": 1})
+    with world.ledger.begin() as tx:
+        connected.change_provider(tx, "thor", paused=True, now=clock.at)
+    assert (seen().state, states()) == ("ok", {"state_ok": 1}), "nobody is to ask it"
 
 
 def test_use_that_is_said_after_it_was_removed_is_not_kept(world: World, vendor: Vendor) -> None:

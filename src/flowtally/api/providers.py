@@ -356,7 +356,8 @@ def _read(call: Call, account: str, name: str) -> Provider:
     return connected.read_provider(call.tx, name, account)
 
 
-def _show(call: Call, one: Provider) -> ProviderAnswer:
+def _show(call: Call, stored: Provider) -> ProviderAnswer:
+    one = connected.as_it_is(stored, call.now, call.services.providers.asked)
     puller = call.services.providers.pullers.get(one.vendor)
     told = stretches.told_last(call.tx, one.id, one.since)
     asked = one.removed_at is None and one.next_at != connected.NEVER

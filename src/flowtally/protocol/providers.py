@@ -103,7 +103,8 @@ class ProviderAnswer(msgspec.Struct, frozen=True):
     since: From when on its usage is wanted.
     told_until: Up to when its vendor has told all usage since `told_from`; null: nothing yet.
     state: What the last pull came to. `new`: it was not asked yet. `late`: no answer that could be used; it is asked
-        again soon. `denied`: the vendor refuses the secrets. `changed_shape`: the vendor said what nobody understands.
+        again soon. Or nobody has asked it, an hour after its time. `denied`: the vendor refuses the secrets.
+        `changed_shape`: the vendor said what nobody understands.
     state_since: Since when it is so.
     detail: Why, where it is not well.
     failures: How many pulls in a row failed.

@@ -79,6 +79,7 @@ class Providers:
         chance: Callable[[], float] = random.random,
     ) -> None:
         self.pullers = pullers
+        self.asked: str | None = None  # the id of the provider that is being pulled
         self._ledger = ledger
         self._vault = vault
         self._clock = clock
@@ -131,7 +132,7 @@ class Providers:
 
     def measures(self) -> dict[str, float]:
         with self._ledger.read() as tx:
-            states = connected.count_states(tx)
+            states = connected.count_states(tx, self._clock(), self.asked)
         pulls_made = {f"pulls_{outcome}": float(count) for outcome, count in self._counts.items()}
         return {f"state_{state}": float(count) for state, count in states.items()} | pulls_made
 
@@ -158,7 +159,11 @@ class Providers:
             came = Came("changed_shape", f"this version of flowtally does not know the vendor {provider.vendor!r}")
             every_s = LOOK_S
         else:
-            came = self._came(provider, puller)
+            self.asked = provider.id
+            try:
+                came = self._came(provider, puller)
+            finally:
+                self.asked = None
             every_s = provider.every_s or puller.every_s
         wait_s = pause_s(
             came.outcome, every_s=every_s, failures=provider.failures, after_s=came.after_s, chance=self._chance()

@@ -31,7 +31,7 @@ from flowtally.ledger.providers.connected import Provider
 from flowtally.ledger.providers.stretches import Stretch
 from flowtally.ledger.trail import server
 from flowtally.providers.connecting import ServerStops
-from flowtally.providers.puller import EarlierLooks, Puller, ToPull, VendorFault
+from flowtally.providers.puller import EarlierLooks, Failed, Puller, ToPull, VendorFault
 
 log = structlog.get_logger(__name__)
 
@@ -123,12 +123,11 @@ class Pulling:
     def _keep(self, provider: Provider, to_pull: ToPull, statement: Statement, came: Came) -> None:
         if isinstance(statement, UseSaid):
             with self._ledger.read() as tx:
-                connected.read_live(tx, provider.name)
+                _check_wanted(tx, provider)
             self._keep_use(provider, statement, came)
             return
         with self._ledger.begin(WORK) as tx:
-            # One that was removed meanwhile may be that of an account whose texts are gone: none comes back.
-            connected.read_live(tx, provider.name)
+            _check_wanted(tx, provider)
             now = self._clock()
             if isinstance(statement, BalancesSaid):
                 said.put_balances(tx, provider, statement.balances, now=now)
@@ -151,6 +150,13 @@ class Pulling:
             told = Stretch(use.starts_at, use.ends_at, use.grain, use.zone, use.step, self._clock())
             with self._ledger.begin(WORK) as tx:
                 stretches.put_stretch(tx, provider, told)
+
+
+def _check_wanted(tx: Tx, provider: Provider) -> None:
+    """Conflict for one that was removed meanwhile: it may be that of an account whose texts are gone, and none comes
+    back. Failed where it was paused meanwhile."""
+    if connected.read_live(tx, provider.name).paused and not provider.paused:
+        raise Failed("It was paused while it was asked; what it had said until then is kept")
 
 
 class _Hole(msgspec.Struct, frozen=True):

@@ -12,13 +12,14 @@ from typing import Any, Final, get_args
 
 import msgspec
 from msgspec.structs import replace
-from sqlalchemy import ColumnElement, Connection, Select, and_, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Select, and_, case, delete, func, insert, select, update
 
+from flowtally.core.edges import format_instant
 from flowtally.core.errors import Conflict, LimitReached, NotFound, Unprocessable
 from flowtally.core.events import METERED
 from flowtally.core.reported import is_series
 from flowtally.core.texts import may_be_known
-from flowtally.core.times import DAY_S, LAST_INSTANT
+from flowtally.core.times import DAY_S, HOUR_MS, LAST_INSTANT
 from flowtally.core.words import ProviderState
 from flowtally.ledger import trail
 from flowtally.ledger.ids import new_id
@@ -33,7 +34,9 @@ MIN_EVERY_S: Final = 60
 MAX_ADDRESS_CHARS: Final = 1_000
 MAX_RULES_CHARS: Final = 200_000
 MAX_SETTINGS: Final = 50
+OVERDUE_MS: Final = HOUR_MS  # that one waits beyond its time until it is told to be late
 NEVER: Final = LAST_INSTANT  # when one that is paused is asked next, unless somebody asks for it
+_WELL: Final = ("new", "ok")
 
 
 class Provider(msgspec.Struct, frozen=True):
@@ -253,10 +256,26 @@ def next_due(tx: Connection) -> int | None:
     return found
 
 
-def count_states(tx: Connection) -> dict[str, int]:
-    """How many there are in each state, those that were removed left out."""
-    live = select(providers.c.state, func.count()).where(providers.c.removed_at.is_(None))
-    counts = {row[0]: int(row[1]) for row in tx.execute(live.group_by(providers.c.state))}
+def as_it_is(provider: Provider, now: int, asked: str | None) -> Provider:
+    """Late where it is overdue: nobody has asked it, so no pull has said so. `asked`: the id of the one that is just
+    being asked, which may take hours."""
+    waits = provider.removed_at is None and provider.state in _WELL and provider.id != asked
+    if not waits or provider.next_at > now - OVERDUE_MS:
+        return provider
+    why = (
+        f"It was to be asked at {format_instant(provider.next_at)}, and nobody has: others take long, the server asks "
+        "no vendor (FLOWTALLY_PULL_PROVIDERS), or the account is closed"
+    )
+    return replace(provider, state="late", state_since=provider.next_at, detail=why)
+
+
+def count_states(tx: Connection, now: int, asked: str | None) -> dict[str, int]:
+    """How many there are in each state, as `as_it_is` tells it; those that were removed left out."""
+    p = providers.c
+    overdue = and_(p.state.in_(_WELL), p.next_at <= now - OVERDUE_MS, p.id != (asked or ""))
+    state = case((overdue, "late"), else_=p.state)
+    live = select(state, func.count()).where(p.removed_at.is_(None))
+    counts = {row[0]: int(row[1]) for row in tx.execute(live.group_by(state))}
     return {state: counts.get(state, 0) for state in get_args(ProviderState) if state != "removed"}
 
 
