@@ -13,6 +13,7 @@ from tests.conftest import Client, Clock, token_of
 from tests.logged import Logged
 from tests.providers.scripted import Vendor, connect
 
+from flowtally.api.providers import EXAMPLE
 from flowtally.core.reported import (
     BalanceSaid,
     BalancesSaid,
@@ -28,6 +29,8 @@ from flowtally.core.times import DAY_MS
 from flowtally.ledger.providers import connected
 from flowtally.providers.connecting import ServerStops
 from flowtally.providers.puller import ChangedShape, Denied, Failed, Limited, Sight, ToPull
+from flowtally.vendors import PULLERS
+from flowtally.web.operation import OPERATIONS
 
 MINE = "/v1/accounts/acme/providers"
 SECRET = "s3cret-of-the-vendor"
@@ -378,6 +381,24 @@ def test_the_vendors_are_listed_with_what_each_must_be_told(client: Client) -> N
             "keeps_days": 90,
         }
     ]
+
+
+def test_the_examples_of_the_documents_are_what_a_vendor_wants_to_know() -> None:
+    thordata = PULLERS["thordata"]
+    secrets, settings = ({one.name: one for one in way} for way in (thordata.secrets, thordata.settings))
+    assert EXAMPLE.settings.keys() <= settings.keys()
+    assert set(EXAMPLE.secrets) <= secrets.keys()
+    declared = {one.work.__name__: one for one in OPERATIONS}
+    [vendor] = declared["list_vendors"].example
+    assert (vendor.address, vendor.every_s, vendor.keeps_days) == (
+        thordata.base_url, thordata.every_s, thordata.keeps_days,
+    )  # fmt: skip
+    assert {one.name for one in vendor.secrets} <= secrets.keys()
+    for one in vendor.settings:
+        known = settings[one.name]
+        assert (one.default, tuple(one.choices)) == (known.default, known.choices)
+    asked = declared["add_provider"].body_example
+    assert asked["secrets"].keys() <= secrets.keys()
 
 
 def test_figures_for_monitoring_name_every_state(client: Client) -> None:

@@ -52,7 +52,7 @@ EXAMPLE = ProviderAnswer(
     name="thor-main",
     account="acme",
     vendor="thordata",
-    settings={"grain": "day", "zone": "UTC"},
+    settings={"grain": "day", "timezone": "UTC"},
     secrets=["token"],
     since="2026-01-01T00:00:00Z",
     told_until="2026-03-02T00:00:00Z",
@@ -98,7 +98,7 @@ class ProvidersQuery(PageQuery, frozen=True, forbid_unknown_fields=True):
             [VendorSetting("token", "The public API's token, from the dashboard", None, [])],
             [VendorSetting("grain", "How finely usage is asked", "day", ["day", "hour"])],
             3600,
-            180,
+            None,
         )
     ],
 )
