@@ -35,7 +35,7 @@ from flowtally.core import errors
 from flowtally.core.advice import Advice, advice_of
 from flowtally.core.rights import INSTALLATION, MEANINGS, Right, scopes_with
 from flowtally.vendors import VENDORS
-from flowtally.vendors.base import Dialect
+from flowtally.vendors.base import Dialect, faults_of
 from flowtally.web.call import Reply
 from flowtally.web.metrics import listed
 from flowtally.web.operation import OPERATIONS, Operation
@@ -191,7 +191,7 @@ def _codes_of(dialect: Dialect) -> list[str]:
         place, text = _answered(dialect.fail(kind("`detail`")))
         groups.setdefault(place, []).append(kind)
         texts.setdefault(place, text)
-    own = [_answered(fault.reply) for fault in dialect.faults]
+    own = [_answered(fault.reply) for fault in faults_of(dialect)]
     lines = []
     for place, kinds in groups.items():
         first = [kind for kind in kinds if not kinds_above(kind) & set(kinds)]

@@ -81,13 +81,13 @@ class Kept:
         self._opening = opening
 
 
-_idle: Final[defaultdict[tuple[str, ...], list[Kept]]] = defaultdict(list)
+_idle: Final[defaultdict[tuple[tuple[str, int], ...], list[Kept]]] = defaultdict(list)
 
 
 @contextmanager
 def served(config: Config, *, raise_server_exceptions: bool = True, **services: Any) -> Iterator[AppClient]:
     """A client of an application with these settings over what `services` hands in: see `server.open_services`."""
-    idle = _idle[tuple(one.name for one in enabled(VENDORS, config))]
+    idle = _idle[tuple((one.name, len(one.routes)) for one in enabled(VENDORS, config))]
     kept = idle.pop() if idle else Kept(config)
     kept.begin(config, partial(open_services, config, **services))
     with AppClient(kept.app, raise_server_exceptions=raise_server_exceptions) as client:

@@ -32,7 +32,7 @@ from flowtally.core import counters, errors
 from flowtally.core.advice import Advice, advice_of
 from flowtally.protocol.receipt_codes import OF_READINGS, RECEIPT_CODES
 from flowtally.vendors import VENDORS
-from flowtally.vendors.base import Dialect
+from flowtally.vendors.base import Dialect, faults_of
 from flowtally.web.operation import OPERATIONS
 
 ROOT = Path(__file__).parent.parent
@@ -222,7 +222,7 @@ def test_every_code_that_a_dialect_alone_has_is_in_its_page() -> None:
 @pytest.mark.parametrize("dialect", VENDORS, ids=lambda one: one.name)
 def test_every_code_that_a_dialect_declares_is_on_the_page(dialect: Dialect) -> None:
     part = PAGE.split(f"### {dialect.title}\n")[1].split("\n#")[0]
-    for fault in dialect.faults:
+    for fault in faults_of(dialect):
         told = msgspec.json.decode(fault.reply.content)
         told = told.get("error", told)
         assert f"| {fault.reply.status} | `{told.get('code', told.get('message'))}` |" in part, fault

@@ -142,7 +142,7 @@ def _vendors_users(world: World) -> None:
     for dialect, route in ROUTES:
         if route.path.endswith("create-sub-account"):
             world.manager.ask(world.client, dialect, route)
-    for name in ("user123", "user789"):
+    for name in ("user123", "user788", "user789"):
         world.post("/v1/accounts/acme/users", {"name": name, "password": "Abcdef12"})
     assert world.client.put("/v1/accounts/acme/whitelist/traffic/198.51.100.1", json={}).is_success
 
@@ -192,6 +192,7 @@ def asked_as(world: World, dialect: Dialect, route: Route) -> str:
 VALUES: dict[str, dict[str, str]] = {
     "/api/proxy-users/create-user": {"username": "user999"},
     "/api/proxy-users/delete-user": {"username": "user789"},
+    "/api/child/del_user": {"username": "user788"},
     "/api/whitelisted-ips/delete-ip": {"ip": "198.51.100.1"},
     "/ip/open-api/create-sub-account": {"account": "ANOTHER2000", "idempotency_key": "order-another"},
     "/ip/open-api/allocate-flow-sub-account": {"idempotency_key": "order-of-more"},

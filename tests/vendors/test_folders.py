@@ -16,6 +16,8 @@ from flowtally.vendors.base import Dialect, Nothing
 VENDOR_DIR = Path(flowtally.vendors.__file__).parent
 NAMES = {"__init__", "dialect", "parameters", "settings", "wire", "routes", "samples", "pull", "README"}
 MORE = {
+    "callers",  # who asks, under the names of each generation of the vendor's API
+    "codes",  # what the core says, in the vendor's codes
     "rows",  # which rows a range has, and what time each stands for
     "shadow",  # how a call of ours is asked of the vendor, too, and compared
     "clients",  # the vendor's own clients, and what each reads otherwise than its documents say

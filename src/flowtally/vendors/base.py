@@ -28,7 +28,7 @@ from flowtally.core.words import Method
 from flowtally.ledger.database import Tx
 from flowtally.ledger.people.credentials import Credential
 from flowtally.usage.verbs import UsageReader
-from flowtally.web.auth import require_right
+from flowtally.web.auth import require_on_list, require_right
 from flowtally.web.call import Reply
 from flowtally.web.capacity.throttle import Rate
 from flowtally.web.services import Services
@@ -36,8 +36,8 @@ from flowtally.web.transaction import Effect
 
 # All that a vendor takes of what serves it.
 __all__ = [
-    "METHODS", "Adapted", "Asked", "Dialect", "DialectCall", "Effect", "Fault", "Method", "Nothing", "Place", "Rate",
-    "Reply", "Route", "Secrets", "Settings", "WrongKey", "declaring",
+    "METHODS", "Adapted", "Asked", "Dialect", "DialectCall", "Effect", "Fault", "Manner", "Method", "Nothing", "Place",
+    "Rate", "Reply", "Route", "Secrets", "Settings", "WrongKey", "declaring", "faults_of",
 ]  # fmt: skip
 
 METHODS: Final[tuple[Method, ...]] = ("GET", "POST", "PATCH", "PUT", "DELETE")
@@ -94,11 +94,13 @@ class Asked(msgspec.Struct, frozen=True):
 
 class Secrets(msgspec.Struct, frozen=True):
     """What the caller shows. `key`: the credential's second secret, checked where it is given; `id`: the credential's
-    id, which must be its own where it is given."""
+    id, which must be its own where it is given. `account`: whose caller it says it is; without a token its address must
+    be on a whitelist of that account."""
 
     token: str
     key: str | None = None
     id: str | None = None
+    account: str = ""
 
     def __repr__(self) -> str:
         return repr_without(self, "token", "key")
@@ -130,6 +132,10 @@ class DialectCall(msgspec.Struct, frozen=True):
         """Forbidden where the caller lacks a right that the work needs beside the route's own."""
         require_right(self.credential, right)
 
+    def require_on_list(self, pool: str) -> None:
+        """AddressNotAllowed for a caller that is known by its address alone, and not on the list of this pool."""
+        require_on_list(self.tx, self.credential, pool)
+
 
 class Adapted(msgspec.Struct, frozen=True):
     """An answer as the client that asks reads it, and as the vendor's documents have it: that one is what a shadow
@@ -141,6 +147,30 @@ class Adapted(msgspec.Struct, frozen=True):
 
 class Nothing(msgspec.Struct, frozen=True):
     """A route without parameters."""
+
+
+class Fault(msgspec.Struct, frozen=True):
+    """A documented error: when, and the whole answer."""
+
+    when: str
+    reply: Reply
+
+
+class Manner(msgspec.Struct, frozen=True, kw_only=True, eq=False):
+    """How some routes of a vendor differ from its others: those of another age, or of another host.
+
+    `by_address`: whether an address on a whitelist is enough; `rate`: of callers that are known by it alone. `served`:
+    whether the settings want these routes; `host`: the only one they are served at, empty for any."""
+
+    identify: Callable[[Asked, Any], Secrets]
+    succeed: Callable[[Any], Reply]
+    fail: Callable[[FlowtallyError], Reply]
+    security: Mapping[str, Mapping[str, str]]
+    faults: Sequence[Fault]
+    by_address: bool = False
+    rate: Callable[[Any], Rate | None] = lambda settings: None
+    served: Callable[[Any], bool] = lambda settings: True
+    host: Callable[[Any], str] = lambda settings: ""
 
 
 class Route(msgspec.Struct, frozen=True, kw_only=True):
@@ -161,13 +191,9 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     effects: tuple[Effect, ...] = ()  # what others of this process must hear of it
     example: Any = None
     takes_example: Mapping[str, str] = msgspec.field(default_factory=dict)
-
-
-class Fault(msgspec.Struct, frozen=True):
-    """A documented error: when, and the whole answer."""
-
-    when: str
-    reply: Reply
+    manner: Manner | None = None  # where it is not the dialect's
+    any_text: Set[str] = frozenset()  # parameters that may hold what is no text, such as the end of a line
+    also: tuple[str, ...] = ()  # other media types of the answer
 
 
 class Dialect(msgspec.Struct, frozen=True, kw_only=True):
@@ -198,6 +224,12 @@ class Dialect(msgspec.Struct, frozen=True, kw_only=True):
     # What all paths begin with that are the vendor's, and what its host answers to those that are not served.
     own_paths: tuple[str, ...] = ()
     unserved: Reply | None = None
+
+
+def faults_of(dialect: Dialect) -> list[Fault]:
+    """All that it declares, those of its other manners, too."""
+    manners = dict.fromkeys(route.manner for route in dialect.routes if route.manner is not None)
+    return [*dialect.faults, *(fault for manner in manners for fault in manner.faults)]
 
 
 def declaring(

@@ -27,7 +27,9 @@ def describe_dialects(dialects: Sequence[Dialect], document: Document) -> Docume
     for one in dialects:
         schemas, named = _schemas(one)
         components["schemas"] |= named
-        components["securitySchemes"] |= {name: dict(scheme) for name, scheme in one.security.items()}
+        schemes = [one.security, *(route.manner.security for route in one.routes if route.manner is not None)]
+        for name, scheme in (pair for each in schemes for pair in each.items()):
+            components["securitySchemes"][name] = dict(scheme)
         for route in one.routes:
             path = made["paths"].setdefault(route.path, {})
             path[route.method.lower()] = _route(one, route, schemas)
@@ -64,15 +66,17 @@ def _answer_schema(dialect: Dialect, route: Route, schemas: dict[Any, Document])
 
 def _route(dialect: Dialect, route: Route, schemas: dict[Any, Document]) -> Document:
     scopes = ", ".join(f"`{scope}`" for scope in scopes_with(route.may) if scope != "admin")
-    text = paragraphs(route.work.__doc__)
+    open_to = route.manner is not None and route.manner.by_address
+    needed = f"For a credential of an account, with the right `{route.may}` (scopes {scopes})"
+    needed += "; or from an address on the account's whitelist." if open_to else "."
     described: Document = {
         "operationId": f"{dialect.name}_{route.work.__name__}",
         "tags": [dialect.title],
         "summary": route.summary,
-        "description": f"{text}\n\nFor a credential of an account, with the right `{route.may}` (scopes {scopes}).",
+        "description": f"{paragraphs(route.work.__doc__)}\n\n{needed}",
         "parameters": _parameters(route) if route.method == "GET" else [],
         "responses": _responses(dialect, route, schemas),
-        "security": [{name: [] for name in dialect.security}],
+        "security": [{name: [] for name in (route.manner or dialect).security}, *([{}] if open_to else [])],
     }
     if route.method != "GET":
         described["requestBody"] = _body(dialect, route, schemas)
@@ -110,13 +114,15 @@ def _taken(route: Route) -> Document:
 def _responses(dialect: Dialect, route: Route, schemas: dict[Any, Document]) -> Document:
     """By status; of vendors that answer 200 to everything, an answer of 200 may be a refusal as well."""
     by_status: dict[int, list[Fault]] = defaultdict(list)
-    for fault in dialect.faults:
+    speaks = route.manner or dialect
+    for fault in speaks.faults:
         by_status[fault.reply.status].append(fault)
     shown = _examples(by_status.pop(200, []))
     if route.example is not None:
-        shown = {"answer": {"value": msgspec.json.decode(dialect.succeed(route.example).content)}, **shown}
+        shown = {"answer": {"value": msgspec.json.decode(speaks.succeed(route.example).content)}, **shown}
     content: Document = {"schema": _answer_schema(dialect, route, schemas), "examples": shown}
-    made: Document = {"200": {"description": "The answer", "content": {JSON: content}}}
+    others = {kind: {"schema": {"type": "string"}} for kind in route.also}
+    made: Document = {"200": {"description": "The answer", "content": {JSON: content, **others}}}
     for status, faults in sorted(by_status.items()):
         told = "; ".join(fault.when for fault in faults)
         content = {"schema": _any_of(dialect, faults, schemas), "examples": _examples(faults)}

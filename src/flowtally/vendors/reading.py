@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Set
 from contextlib import suppress
 from functools import cache, partial
 from typing import Any, Final
@@ -36,14 +36,14 @@ async def no_body(request: AnyRequest, limit: int, config: Config) -> bytes:
 
 
 async def read_asked(
-    request: AnyRequest, config: Config, body: ReadBody = no_body
+    request: AnyRequest, config: Config, body: ReadBody = no_body, any_text: Set[str] = frozenset()
 ) -> tuple[Asked, FlowtallyError | None]:
     """The request, its body read as `body` does; and what of it could not be read (BadRequest, MalformedBody,
     UnsupportedMedia, TooLarge, SlowBody): to be told once it is known who asks. So a token beside a parameter that
-    cannot be read is as good as alone."""
+    cannot be read is as good as alone. `any_text`: parameters of the query that may hold anything."""
     sent: dict[Place, Pairs] = {"headers": [(name.lower(), value) for name, value in request.headers.multi_items()]}
     headers = _headers(request, sent["headers"])
-    sent["query"], unread = read_query(request.scope["query_string"])
+    sent["query"], unread = read_query(request.scope["query_string"], any_text)
     try:
         raw = await body(request, config.max_json_bytes, config)
     except ClientGone:
@@ -58,12 +58,12 @@ async def read_asked(
     return Asked(request.method, request.scope["path"], query, headers, form, differing), unread
 
 
-def read_query(raw: bytes) -> Read:
+def read_query(raw: bytes, any_text: Set[str] = frozenset()) -> Read:
     """The parameters of a query, and what is wrong where one cannot be read (BadRequest): the others are there."""
     try:
-        return _known(query_pairs(raw), BadRequest)
+        return _known(query_pairs(raw), BadRequest, any_text)
     except BadRequest as error:
-        return _known(_readable_parts(raw), BadRequest)[0], error
+        return _known(_readable_parts(raw), BadRequest, any_text)[0], error
 
 
 def read_form(raw: bytes, content_type: str) -> Read:
@@ -87,7 +87,7 @@ def read_form(raw: bytes, content_type: str) -> Read:
         return _known(readable(raw), MalformedBody)[0], error
 
 
-def _known(pairs: Pairs, error: type[FlowtallyError]) -> Read:
+def _known(pairs: Pairs, error: type[FlowtallyError], any_text: Set[str] = frozenset()) -> Read:
     """Those that are text that can be known, and the error where one is none; what is to be kept is checked where it
     is kept."""
     known: Pairs = []
@@ -95,7 +95,7 @@ def _known(pairs: Pairs, error: type[FlowtallyError]) -> Read:
     for name, value in pairs:
         try:
             check_known("A parameter", name, error)
-            if isinstance(value, str):
+            if isinstance(value, str) and name not in any_text:
                 check_known(f"The parameter {name[:MAX_NAME_CHARS]}", value, error)
         except error as found:
             wrong = wrong or found

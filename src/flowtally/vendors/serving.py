@@ -15,9 +15,11 @@ from contextlib import AbstractContextManager, ExitStack
 from functools import partial
 from typing import Any
 
+import msgspec
 import structlog
 from litestar import HttpMethod, Response
 from litestar.background_tasks import BackgroundTask, BackgroundTasks
+from litestar.exceptions import NotFoundException
 from litestar.handlers import HTTPRouteHandler
 from litestar.types import HTTPScope
 from msgspec.structs import fields
@@ -40,12 +42,12 @@ from flowtally.providers.shadowing import AnsweredCall
 from flowtally.vendors.base import METHODS, Adapted, Asked, Dialect, DialectCall, Route, Secrets, WrongKey
 from flowtally.vendors.metering import SelfMeter
 from flowtally.vendors.reading import given_of, read_asked
-from flowtally.web.auth import require_right
+from flowtally.web.auth import Whitelisted, require_right
 from flowtally.web.bodies import AnyRequest, has_body, read_body, read_unknown
 from flowtally.web.call import Reply
 from flowtally.web.capacity.throttle import Throttle
 from flowtally.web.capacity.weights import SMALL, WRITE
-from flowtally.web.heads import allowed, method_of
+from flowtally.web.heads import allowed, is_head, method_of
 from flowtally.web.inputs import convert_values
 from flowtally.web.operation import actor_of, options
 from flowtally.web.problems import CREDENTIAL_ID, HELD, REQUEST_ID, note_store_failed
@@ -75,7 +77,14 @@ def elsewhere(dialects: Sequence[Dialect]) -> Callable[[AnyRequest], Response[An
 
 
 def enabled(dialects: Sequence[Dialect], config: Config) -> list[Dialect]:
-    return [dialect for dialect in dialects if settings_of(dialect, config).enabled]
+    """Those that are switched on, each with the routes that its settings want."""
+    return [_wanted(dialect, config) for dialect in dialects if settings_of(dialect, config).enabled]
+
+
+def _wanted(dialect: Dialect, config: Config) -> Dialect:
+    settings = settings_of(dialect, config)
+    routes = [one for one in dialect.routes if one.manner is None or one.manner.served(settings)]
+    return msgspec.structs.replace(dialect, routes=routes)
 
 
 def settings_of(dialect: Dialect, config: Config) -> Any:
@@ -97,6 +106,9 @@ class Served:
         self._rights = frozenset(route.may for route in dialect.routes)
         rate = dialect.rate(self._settings)
         self._throttle = None if rate is None else Throttle(rate)
+        manners = {route.manner for route in dialect.routes if route.manner is not None}
+        rates = {manner: manner.rate(self._settings) for manner in manners}
+        self._of_addresses = {manner: Throttle(rate) for manner, rate in rates.items() if rate is not None}
         self._meter = SelfMeter(dialect.name) if dialect.metered(self._settings) else None
 
     def handlers(self) -> list[HTTPRouteHandler]:
@@ -110,6 +122,10 @@ class Served:
 
     def _handler(self, route: Route) -> HTTPRouteHandler:
         async def handle(request: AnyRequest) -> Response[Any]:
+            self._check_host(route, request)
+            if route.writes and is_head(request.scope):  # a vendor's GET may change something; HEAD never does
+                error = MethodNotAllowed(f"HEAD changes nothing: {route.path} does.")
+                return _respond(self._fail(error, request, route), {"Allow": route.method})
             return await self.answer(route, request)
 
         handle.__name__ = f"{self._dialect.name}_{route.work.__name__}"
@@ -119,12 +135,19 @@ class Served:
         served = {route.method for route in routes}
 
         async def refuse(request: AnyRequest) -> Response[Any]:
+            self._check_host(routes[0], request)
             error = MethodNotAllowed(f"{method_of(request.scope)} is not served at {path}.")
-            return _respond(self._fail(error, request), {"Allow": allowed(served)})
+            return _respond(self._fail(error, request, routes[0]), {"Allow": allowed(served)})
 
         refuse.__name__ = f"{self._dialect.name}_{routes[0].work.__name__}_refuse"
         others = [HttpMethod(method) for method in METHODS if method not in served]
         return HTTPRouteHandler(path, http_method=others, status_code=405)(refuse)
+
+    def _check_host(self, route: Route, request: AnyRequest) -> None:
+        """At any other host than its own, where it has one, its path is unknown."""
+        host = route.manner.host(self._settings) if route.manner is not None else ""
+        if host and request.headers.get("host", "").partition(":")[0].lower() != host.lower():
+            raise NotFoundException
 
     async def answer(self, route: Route, request: AnyRequest) -> Response[Any]:
         """Everything that happens between the door and the work."""
@@ -133,20 +156,21 @@ class Served:
         try:
             held: ExitStack = request.scope[HELD]  # type: ignore[typeddict-item]
             held.enter_context(services.request_slots.take())
-            asked, secrets, known, unread = await self._asked(services, request)
+            asked, secrets, known, unread = await self._asked(services, route, request)
             # Looked up anew after a body was waited for: it may have ended meanwhile.
-            shown = known or await self._of_account(services, secrets.token, request.scope)
+            shown = known or await self._who(services, secrets, request.scope)
             await self._check(services, shown, secrets, route)
             credential = shown
-            request.scope[CREDENTIAL_ID] = credential.id  # type: ignore[typeddict-unknown-key]
-            self._let_in(credential, services.clock())
+            if not isinstance(credential, Whitelisted):
+                request.scope[CREDENTIAL_ID] = credential.id  # type: ignore[typeddict-unknown-key]
+            self._let_in(credential, services.clock(), route)
             actor = actor_of(request, credential, services.config, f"{route.method} {route.path}")
             held.enter_context(services.shares.admit(credential))
             reply = await self._answered(services, route, credential, actor, asked, unread)
         except ClientGone:  # nobody hears an envelope
             raise
         except Exception as error:
-            return self._after(_respond(self._fail(error, request), _ended(error)), services, credential)
+            return self._after(_respond(self._fail(error, request, route), _ended(error)), services, credential)
         try:
             shadow = self._shadow(services, route, credential, asked, reply)
         except Exception as error:  # whatever it is: it changes no answer
@@ -155,27 +179,34 @@ class Served:
         return self._after(_respond(reply), services, credential, shadow)
 
     async def _asked(
-        self, services: Services, request: AnyRequest
+        self, services: Services, route: Route, request: AnyRequest
     ) -> tuple[Asked, Secrets, Credential | None, FlowtallyError | None]:
         """The request and what its caller shows; a token in the head is known before the body is read. The credential
         where nothing was waited for since it was looked up."""
-        asked, unread = await read_asked(request, services.config)
+        identify, any_text = (route.manner or self._dialect).identify, route.any_text
+        asked, unread = await read_asked(request, services.config, any_text=any_text)
         known: Credential | None = None
         try:
-            secrets = self._dialect.identify(asked, self._settings)
+            secrets = identify(asked, self._settings)
         except Unauthenticated:
             if not self._dialect.secrets_in_body or not has_body(request):
                 raise
         else:
-            known = await self._of_account(services, secrets.token, request.scope)
+            known = await self._who(services, secrets, request.scope)
         if has_body(request):
             with services.shares.admit(known) if known else self._unknown(services, request):  # may take its time
-                asked, unread = await read_asked(request, services.config, read_body if known else read_unknown)
-            secrets, known = self._dialect.identify(asked, self._settings), None
+                read = read_body if known else read_unknown
+                asked, unread = await read_asked(request, services.config, read, any_text)
+            secrets, known = identify(asked, self._settings), None
         return asked, secrets, known, unread
 
     def _unknown(self, services: Services, request: AnyRequest) -> AbstractContextManager[None]:
         return services.request_slots.take_unknown(address_of(request.scope, services.config))
+
+    async def _who(self, services: Services, secrets: Secrets, scope: HTTPScope) -> Credential:
+        if secrets.token:
+            return await self._of_account(services, secrets.token, scope)
+        return await services.who_is_whitelisted(secrets.account, scope)
 
     async def _of_account(self, services: Services, token: str, scope: HTTPScope) -> Credential:
         """The credential behind the token. Of an account: nobody else has anything here."""
@@ -191,14 +222,18 @@ class Served:
         """Whether all that was shown of the credential is true, and whether it may ask this."""
         if secrets.id is not None and not _same(secrets.id, credential.id):
             raise Unauthenticated("The id is not that of the token.")
+        if secrets.account and secrets.account != credential.account:
+            raise Unauthenticated("The account is not that of the token.")
         if secrets.key is not None:
             matches = partial(_key_matches, services, credential, secrets.key)
             if not await services.lanes.run(str(credential.account), matches):  # in its turn, not in everybody's
                 raise WrongKey("The key is not that of the token.")
         require_right(credential, route.may)
 
-    def _let_in(self, credential: Credential, now: int) -> None:
+    def _let_in(self, credential: Credential, now: int, route: Route) -> None:
         wait_ms = 0 if self._throttle is None else self._throttle.wait_ms(credential.id, now)
+        if not wait_ms and isinstance(credential, Whitelisted) and route.manner in self._of_addresses:
+            wait_ms = self._of_addresses[route.manner].wait_ms(credential.id, now)
         if wait_ms:
             wait_s = -(-wait_ms // 1000)
             raise RateLimited(f"Too many requests; try again in {wait_s} s", retry_after_s=wait_s)
@@ -234,7 +269,7 @@ class Served:
             call = DialectCall(
                 services, self._settings, credential, account, inside.now, asked, inside.usage, inside.tx
             )
-            return self._reply(self._made(route, call, unread))
+            return self._reply(route, self._made(route, call, unread))
 
         if route.writes:
             return write(services, actor, work, account=account, effects=route.effects)
@@ -247,19 +282,20 @@ class Served:
             raise unread
         return route.work(call, convert_values(given_of(call.asked, route.takes), route.takes))
 
-    def _reply(self, made: Any) -> Reply:
+    def _reply(self, route: Route, made: Any) -> Reply:
+        succeed = (route.manner or self._dialect).succeed
         if not isinstance(made, Adapted):
-            return self._dialect.succeed(made)
-        shown, documented = self._dialect.succeed(made.shown), self._dialect.succeed(made.documented)
+            return succeed(made)
+        shown, documented = succeed(made.shown), succeed(made.documented)
         return AdaptedReply(shown.content, shown.media_type, shown.status, shown.headers, documented.content)
 
-    def _fail(self, error: Exception, request: AnyRequest) -> Reply:
-        request_id = request.scope.get(REQUEST_ID)
+    def _fail(self, error: Exception, request: AnyRequest, route: Route) -> Reply:
+        request_id, fail = request.scope.get(REQUEST_ID), (route.manner or self._dialect).fail
         if isinstance(error, FlowtallyError):
             note_store_failed(error, request_id)
-            return self._dialect.fail(error)
+            return fail(error)
         log.error("dialect_failed", dialect=self._dialect.name, request_id=request_id, exc_info=error)
-        return self._dialect.fail(FlowtallyError("Something failed inside."))
+        return fail(FlowtallyError("Something failed inside."))
 
     def _shadow(
         self, services: Services, route: Route, credential: Credential, asked: Asked, reply: Reply

@@ -17,6 +17,7 @@ from flowtally.vendors.thordata.settings import Settings
 
 KB = 1024
 MB = 1024 * KB
+GB = 1024 * MB
 
 
 # As their own clients call themselves, and others.

@@ -77,7 +77,7 @@ def bearer(live: Live) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
-    extra = {"FLOWTALLY_THORDATA_LENIENT_LIMITS": "true"}
+    extra = {"FLOWTALLY_THORDATA_LENIENT_LIMITS": "true", "FLOWTALLY_THORDATA_EXTRACT_SECONDS": "0"}
     with live_server(tmp_path_factory.mktemp("sdk") / "data", extra) as server, pytest.MonkeyPatch.context() as patch:
         patch.setenv("THORDATA_WHITELIST_BASE_URL", f"{server.url}/api")
         patch.setenv("THORDATA_PROXY_API_BASE_URL", f"{server.url}/api")
@@ -118,6 +118,45 @@ def test_the_figures_of_their_pages_come_out_of_their_client(account: Account) -
         account.grant(10_240_000 * KB - 10_000_000 * KB)
         assert client.get_traffic_balance() == 10000.0
         assert client.account.get_balance() == {"traffic_balance": 10000.0}
+
+
+def test_endpoints_are_extracted_by_their_clients(account: Account, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Their host is written into the clients: here its name leads to this server, as a name server or a proxy would."""
+    from thordata.core.async_http_client import AsyncThordataHttpSession
+    from thordata.core.http_client import ThordataHttpSession
+
+    for session in (ThordataHttpSession, AsyncThordataHttpSession):
+        sent = session.request
+
+        def lead(self: Any, method: str, url: str, *, of: Any = sent, **more: Any) -> Any:
+            return of(self, method, url.replace("https://get-ip.thordata.net", account.live.url), **more)
+
+        monkeypatch.setattr(session, "request", lead)
+    for product in ("residential", "unlimited"):
+        offered = {"product": product, "host": f"{account.id}.example", "first_port": 5, "last_port": 9}
+        account.native("/gateways", offered | {"session": "sticky", "hold_s": 600, "country": "DE"})
+        monkeypatch.setenv(f"THORDATA_{product.upper()}_USERNAME", account.id)
+    pool = {"residential": "traffic", "unlimited": "unlimited"}
+    with account.client() as client:
+        with refusal() as refused:
+            client.extract_ip_list(country="DE")
+        assert code_of(refused) == 118
+        for product, listed in pool.items():
+            path = f"{account.live.url}/v1/accounts/{account.id}/whitelist/{listed}/127.0.0.1"
+            assert httpx.put(path, json={}, headers=bearer(account.live), trust_env=False).status_code == 200
+            for more in ({}, {"return_type": "json"}, {"sep": "\\n"}):
+                found = client.extract_ip_list(num=4, country="DE", product=product, **more)
+                assert len(set(found)) == 4
+                assert all(re.fullmatch(rf"{account.id}\.example:[5-9]", one) for one in found)
+        with refusal() as refused:
+            client.extract_ip_list(country="FR", return_type="json")
+        assert code_of(refused) == 114
+
+    async def extract() -> list[str]:
+        async with account.async_client() as client:
+            return list(await client.extract_ip_list(num=5, country="DE", time_limit=10))
+
+    assert len(run(extract())) == 5
 
 
 def test_a_user_lives_from_create_to_delete_in_their_client(account: Account) -> None:

@@ -57,6 +57,8 @@ class Wanted(msgspec.Struct, frozen=True):
     country: str = ""
     state: str = ""
     city: str = ""
+    least_hold_s: int = 0
+    gateway: str = ""  # by id, or by host
 
 
 def add_gateway(
@@ -165,6 +167,11 @@ def _fitting(tx: Connection, wanted: Wanted) -> list[Gateway]:
     }
     for column, value in place.items():
         query = query.where(column == value) if value else query
+    if wanted.least_hold_s:
+        query = query.where(gateways.c.hold_s >= wanted.least_hold_s)
+    if wanted.gateway:
+        named = wanted.gateway if may_be_known(wanted.gateway) else ""
+        query = query.where((gateways.c.id == named) | (gateways.c.host == named.lower()))
     return [Gateway(*row) for row in tx.execute(query.order_by(gateways.c.id))]
 
 

@@ -7,52 +7,25 @@ HTTP 200 whatever the code: their client never reads the body of anything else.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final, Literal
+from typing import Any, Final
 
-from flowtally.core.errors import (
-    FlowtallyError,
-    Forbidden,
-    LimitReached,
-    NameTaken,
-    NotCovered,
-    RateLimited,
-    Unauthenticated,
-    Unavailable,
-    UnknownUser,
-)
-from flowtally.vendors.base import Asked, Dialect, Fault, Place, Rate, Reply, Secrets, WrongKey
-from flowtally.vendors.shortly import with_why
+from flowtally.core.errors import FlowtallyError, Unauthenticated
+from flowtally.vendors.base import Asked, Dialect, Fault, Rate, Reply, Secrets
 from flowtally.vendors.thordata import wire
+from flowtally.vendors.thordata.callers import SCHEMES, shown
+from flowtally.vendors.thordata.codes import as_theirs
 from flowtally.vendors.thordata.routes import ROUTES
 from flowtally.vendors.thordata.settings import Settings
 from flowtally.vendors.thordata.wire import ThordataError
-
-# What the core says, in their codes: the first that fits. What is wrong inside has the code of an HTTP status, which
-# their client takes for a server's error and no other.
-CODES: Final[tuple[tuple[type[FlowtallyError], int], ...]] = (
-    (WrongKey, wire.WRONG_KEY),
-    (Unauthenticated, wire.WRONG_TOKEN),
-    (Forbidden, wire.WRONG_TOKEN),
-    (NameTaken, wire.NAME_TAKEN),
-    (LimitReached, wire.TOO_MANY),
-    (NotCovered, wire.NO_PACKAGE),
-    (UnknownUser, wire.NO_SUCH_USER),
-    (RateLimited, wire.TOO_OFTEN),
-    (Unavailable, 503),
-)
-PLACES: Final[tuple[Place, ...]] = ("headers", "query", "form")
 
 
 def identify(asked: Asked, settings: Settings) -> Secrets:
     """`token`, and `key` where it is sent: in the headers, the query or the body. Unauthenticated without a token, or
     with two that differ; WrongKey without a key that is required, or with two."""
-    token = asked.secret("token", *PLACES)
-    key = "" if settings.key == "ignored" else asked.secret("key", *PLACES, wrong=WrongKey)
-    if not token:
+    found = shown(asked, settings)
+    if not found.token:
         raise Unauthenticated("There is no token.")
-    if settings.key == "required" and not key:
-        raise WrongKey("There is no key.")
-    return Secrets(token, key or None)
+    return found
 
 
 def succeed(made: Any) -> Reply:
@@ -62,23 +35,6 @@ def succeed(made: Any) -> Reply:
 def fail(error: FlowtallyError) -> Reply:
     """Any error as an envelope. Nothing of what was sent is repeated: it may hold secrets."""
     return Reply(wire.encode_error(as_theirs(error)))
-
-
-def as_theirs(error: FlowtallyError) -> ThordataError:
-    if isinstance(error, ThordataError):
-        return error
-    for kind, number in CODES:
-        if isinstance(error, kind):
-            return ThordataError(number, _said(error, number))
-    if error.status >= 500:
-        return ThordataError(error.status, "Server error")
-    return ThordataError(wire.PARAMETER, _said(error, wire.PARAMETER))
-
-
-def _said(error: FlowtallyError, number: int) -> str:
-    """Their words; where a code stands for many things, which it is."""
-    usual = wire.MESSAGES.get(number, "Unavailable, try again later")
-    return with_why(usual, error) if number == wire.PARAMETER or isinstance(error, Forbidden) else usual
 
 
 def envelope(schema: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -100,11 +56,6 @@ def _rate(settings: Settings) -> Rate | None:
     return Rate(settings.rate_requests, settings.rate_seconds * 1000) if settings.rate_requests else None
 
 
-def _secret(name: Literal["token", "key"]) -> Mapping[str, str]:
-    told = f"The {name} of a credential of an account."
-    return {"type": "apiKey", "in": "header", "name": name, "description": told, "x-holds": name}
-
-
 THORDATA: Final = Dialect(
     name="thordata",
     title="Thordata",
@@ -117,7 +68,7 @@ THORDATA: Final = Dialect(
     succeed=succeed,
     fail=fail,
     routes=ROUTES,
-    security={"thordataToken": _secret("token"), "thordataKey": _secret("key")},
+    security=SCHEMES,
     faults=_faults(),
     envelope=envelope,
     rate=_rate,

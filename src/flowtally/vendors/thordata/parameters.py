@@ -14,8 +14,9 @@ from collections.abc import Mapping
 from datetime import date, timedelta
 from typing import Annotated, Any, Final, Literal
 
-from msgspec import UNSET, Meta, Struct, UnsetType
+from msgspec import UNSET, Meta, Struct, UnsetType, field
 
+from flowtally.core.endpoints import Session
 from flowtally.core.texts import split_names
 from flowtally.core.unshown import repr_without
 from flowtally.vendors.thordata import wire
@@ -25,6 +26,8 @@ Family = Literal["residential", "unlimited", "mobile"]
 
 MAX_DAYS: Final = 181  # "180 days" of their pages, as the difference of the dates: nobody is refused for counting so
 MAX_NAMES: Final = 100  # in one question for usage
+MAX_ENDPOINTS: Final = 10_000  # of one list
+MAX_MINUTES: Final = 525_600
 MIN_LIMIT_MB: Final = 100
 MAX_LIMIT_MB: Final = (2**53 - 1) // MB
 
@@ -37,6 +40,9 @@ _NUMBER: Final = re.compile(r"[0-9]{1,12}")
 _NAME: Final = re.compile(r"[A-Za-z0-9]{6,15}")
 _PASSWORD: Final = re.compile(r"[A-Za-z][A-Za-z0-9]{5,14}")
 _YES: Final = {"true": True, "1": True, "false": False, "0": False}
+_SEPARATOR: Final = re.compile(r"[\r\n\t ,;|]{1,4}")
+_SESSIONS: Final[Mapping[str, Session]] = {"1": "sticky", "2": "rotating"}
+_CHILD_STATUS: Final = {"": "", str(wire.CHILD_ON): "true", str(wire.CHILD_OFF): "false"}
 _CDK_STATUS: Final[Mapping[str, CdkStatus]] = {"1": 1, "2": 2, "3": 3}
 
 
@@ -101,6 +107,18 @@ class Address(Struct, frozen=True):
     ip: str
     family: Family
     enabled: bool = True
+
+
+class Link(Struct, frozen=True):
+    """Which endpoints, how many, and how the list is written; `separator` is None for JSON."""
+
+    session: Session | None
+    least_hold_s: int
+    country: str
+    state: str
+    city: str
+    number: int
+    separator: str | None
 
 
 # ── as declared
@@ -273,6 +291,106 @@ class OneIp(Struct, frozen=True):
         return Address(family=family_of(self.proxy_type), ip=one_address(self.ip))
 
 
+class ExtractLink(Struct, frozen=True):
+    """Which endpoints to connect to. Names of their page and of their Python client."""
+
+    td_customer: Annotated[str, Meta(description="The account's id. Not needed beside a token.", examples=["shop"])] = (
+        field(name="td-customer", default="")
+    )
+    sesstype: Annotated[
+        str | int,
+        Meta(description="1 sticky, 2 rotating; missing: any.", examples=["1"], extra_json_schema=one_of("1", "2")),
+    ] = ""
+    number: Annotated[str | int, Meta(description="How many; missing: 1.", examples=["5"], extra_json_schema=TEXT)] = ""
+    num: Annotated[str | int, Meta(description="The same, as their client calls it.", extra_json_schema=TEXT)] = ""
+    country: Annotated[str, Meta(description="Two letters: only those that go out there.", examples=["US"])] = ""
+    state: Annotated[str, Meta(description="The code of a state: only those in it.")] = ""
+    city: Annotated[str, Meta(description="The code of a city: only those in it.")] = ""
+    time: Annotated[
+        str | int,
+        Meta(description="Only sticky ones that are kept for so many minutes or more.", extra_json_schema=TEXT),
+    ] = ""
+    return_type: Annotated[
+        str, Meta(description="txt (also where it is missing) or json.", extra_json_schema=one_of("txt", "json"))
+    ] = ""
+    sep: Annotated[
+        str, Meta(description="What stands between two in a text: blanks, ends of lines, `,`, `;` or `|`.")
+    ] = ""
+    protocol: Annotated[str, Meta(description="Not looked at: a port serves what it serves.")] = ""
+    port: Annotated[str | int, Meta(description="Not looked at.", extra_json_schema=TEXT)] = ""
+
+    def link(self) -> Link:
+        session = session_of(text_of(self.sesstype))
+        minutes = whole_number("time", text_of(self.time), 0, MAX_MINUTES)
+        return Link(
+            session=session or ("sticky" if minutes else None),
+            least_hold_s=minutes * 60,
+            country=self.country,
+            state=self.state,
+            city=self.city,
+            number=whole_number("number", text_of(self.number) or text_of(self.num) or "1", 1, MAX_ENDPOINTS),
+            separator=None if return_type(self.return_type) == "json" else separator_of(self.sep),
+        )
+
+
+class UnlimitedLink(ExtractLink, frozen=True):
+    """The same of servers with unlimited traffic."""
+
+    servers: Annotated[str, Meta(description="Only of this gateway, by its id or host.")] = ""
+
+
+Status = Annotated[
+    str | int, Meta(description="1: it may be used; -2: it may not.", extra_json_schema=one_of("1", "-2"))
+]
+
+
+class FlowDays(Struct, frozen=True):
+    """Which days, in the words of the first generation."""
+
+    start_time: Day = ""
+    end_time: Day = ""
+
+    def days(self) -> Days:
+        return Days(self.start_time, self.end_time)
+
+
+class ChildFlowDays(Struct, frozen=True):
+    """Whose days, in the words of the first generation."""
+
+    child_username: Name = ""
+    start_time: Day = ""
+    end_time: Day = ""
+
+    def user_days(self) -> UserDays:
+        return UserDays(self.child_username, self.start_time, self.end_time)
+
+
+class SaveChild(Struct, frozen=True):
+    """A user to make, in the words of the first generation."""
+
+    username: NewName = ""
+    password: Password = ""
+    flow_limit: LimitMb = ""
+    status: Status = ""
+
+    def new_user(self) -> CreateUser:
+        return CreateUser(self.username, self.password, self.flow_limit, child_status("status", text_of(self.status)))
+
+
+class EditChild(Struct, frozen=True):
+    """What is missing or empty stays, in the words of the first generation."""
+
+    username: Name = ""
+    new_username: NewName = ""
+    new_password: Password = ""
+    new_flow_limit: LimitMb = ""
+    new_status: Status = ""
+
+    def changed_user(self) -> UpdateUser:
+        status = child_status("new_status", text_of(self.new_status))
+        return UpdateUser(self.username, self.new_username, self.new_password, self.new_flow_limit, status)
+
+
 class CreateCdk(Struct, frozen=True):
     """CDKs to make."""
 
@@ -422,6 +540,44 @@ def one_address(ip: str) -> str:
     if "/" in required("ip", ip):
         raise wrong("ip", "is no single address")
     return ip
+
+
+def child_status(name: str, text: str) -> str:
+    """`true` or `false`, as the later routes have it; empty where nothing is said."""
+    if text not in _CHILD_STATUS:
+        raise wrong(name, "is not 1 or -2")
+    return _CHILD_STATUS[text]
+
+
+def session_of(text: str) -> Session | None:
+    """1 sticky, 2 rotating; None: any."""
+    if text and text not in _SESSIONS:
+        raise wrong("sesstype", "is not 1 or 2")
+    return _SESSIONS.get(text)
+
+
+def whole_number(name: str, text: str, least: int, most: int) -> int:
+    """Within the limits; the least where nothing is said."""
+    if not text:
+        return least
+    if not _NUMBER.fullmatch(text) or not least <= int(text) <= most:
+        raise wrong(name, f"is not {least} to {most}")
+    return int(text)
+
+
+def return_type(text: str) -> Literal["txt", "json"]:
+    """A text unless JSON is asked for."""
+    if text.lower() not in ("", "txt", "text", "json"):
+        raise wrong("return_type", "is not txt or json")
+    return "json" if text.lower() == "json" else "txt"
+
+
+def separator_of(text: str) -> str:
+    """As it is, or with a backslash as people write the end of a line; a line for each where nothing is said."""
+    separator = text.replace("\\r", "\r").replace("\\n", "\n").replace("\\t", "\t") or "\n"
+    if not _SEPARATOR.fullmatch(separator):
+        raise wrong("sep", "is not made of blanks, ends of lines, commas, semicolons and bars")
+    return separator
 
 
 def flow_units(text: str) -> int:

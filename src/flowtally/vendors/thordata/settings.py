@@ -95,6 +95,24 @@ class Settings(base.Settings, frozen=True, kw_only=True):
         int, Meta(description="How long what a CDK gives lasts once it is redeemed.", ge=1, le=36_500)
     ] = 90
     cdk_most: Annotated[int, Meta(description="CDKs made by one request; more is 10003.", ge=1, le=1000)] = 100
+    extract_links: Annotated[
+        bool, Meta(description="Whether the links that extract endpoints, `/api` and `/unlimited_api`, are served.")
+    ] = True
+    extract_host: Annotated[
+        str,
+        Meta(
+            description="The only host name they are served at, such as get-ip.example.com. Empty: any.",
+            max_length=253,
+        ),
+    ] = ""
+    extract_seconds: Annotated[
+        int,
+        Meta(
+            description="How long a caller without a token waits between two lists; sooner is 111. 0: not at all.",
+            ge=0,
+            le=3600,
+        ),
+    ] = 2
     rate_requests: Annotated[
         int,
         Meta(

@@ -1,6 +1,7 @@
 """How a call of our dialect is asked of Thordata itself, and what of its answers is compared. Pure.
 
-Left out: vouchers (CDKs). Their codes are worth money, so no answer that has them is asked for or kept.
+Left out: vouchers (CDKs). Their codes are worth money, so no answer that has them is asked for or kept. And what is
+asked in another manner: the links that extract endpoints, which choose others each time, and the first generation.
 """
 
 from __future__ import annotations

@@ -40,6 +40,7 @@ PARAMETER: Final = 10000
 QUANTITY: Final = 10003
 NO_SUCH_IP: Final = 10010
 TOO_OFTEN: Final = 10011
+WRONG_SIGN: Final = 10013
 WRONG_KEY: Final = 10014
 BAD_NAME: Final = 10015
 BAD_PASSWORD: Final = 10016
@@ -56,6 +57,7 @@ MESSAGES: Final = {
     QUANTITY: "Quantity error",
     NO_SUCH_IP: "The IP does not exist",
     TOO_OFTEN: "Called too often, try again later",
+    WRONG_SIGN: "Sign error",
     WRONG_KEY: "Key error",
     BAD_NAME: "A username has 6 to 15 letters or digits",
     BAD_PASSWORD: "A password has 6 to 15 letters or digits and begins with a letter",
@@ -67,6 +69,23 @@ MESSAGES: Final = {
     WRONG_TOKEN: "Token error",
 }
 RETRYABLE: Final = frozenset({TOO_OFTEN, 10009})
+
+# Of the links that extract endpoints, a service of its own: only the numbers are theirs.
+ASKED_AGAIN: Final = 111
+NOTHING_FITS: Final = 114
+NO_PLAN: Final = 117
+NO_SUCH_ACCOUNT: Final = 118
+PLAN_ENDED: Final = 121
+LINK_MESSAGES: Final = {
+    ASKED_AGAIN: "Asked again too soon",
+    NOTHING_FITS: "No proxy matches",
+    NO_PLAN: "No plan, or the IP is not on the whitelist",
+    NO_SUCH_ACCOUNT: "The account name is wrong, or the IP is not on its whitelist",
+    PLAN_ENDED: "The plan has expired",
+}
+
+CHILD_ON: Final = 1  # whether a user may be used, in the first generation
+CHILD_OFF: Final = -2
 
 UNUSED: Final = 1  # the states of a CDK
 USED: Final = 2
@@ -82,7 +101,7 @@ class ThordataError(FlowtallyError):
 
     def __init__(self, number: int, message: str = "") -> None:
         self.number = number
-        self.message = message or MESSAGES.get(number, f"Error {number}")
+        self.message = message or MESSAGES.get(number) or LINK_MESSAGES.get(number, f"Error {number}")
         self.retryable = number in RETRYABLE
         super().__init__(f"{number}: {self.message}")
 
@@ -241,6 +260,17 @@ class Whitelist(Struct, frozen=True):
     lists: list[WhitelistedIp]
 
 
+class ProxyAddress(Struct, frozen=True):
+    """Where to connect to.
+
+    ip: The address or the name of the host.
+    port: The port.
+    """
+
+    ip: str
+    port: int
+
+
 class NewCodes(Struct, frozen=True):
     """CDKs that were made.
 
@@ -288,6 +318,84 @@ class CdkInfo(Struct, frozen=True):
     use_time: int = 0
 
 
+class FlowBalance(Struct, frozen=True):
+    """What is left.
+
+    balance: What is left, in KB of 1024 bytes.
+    expire_time: When it ends, in Unix seconds; a far date: it does not.
+    """
+
+    balance: Decimal
+    expire_time: int
+
+
+class FlowRow(Struct, frozen=True):
+    """What was used in a day.
+
+    date: The day, as 2025-01-01.
+    used_flow: What was used in it, in KB of 1024 bytes.
+    """
+
+    date: str
+    used_flow: Decimal
+
+
+class FlowUsage(Struct, frozen=True):
+    """What an account or a user used, in KB of 1024 bytes.
+
+    all_flow: Of an account what it ever used and has left; of a user the most it may use, 0: no limit.
+    all_used_flow: What was ever used.
+    balance: What is left.
+    count: How many days the range has.
+    curr_used_flow: What was used in the range.
+    data: The days of the range, the first one first.
+    """
+
+    all_flow: Decimal
+    all_used_flow: Decimal
+    balance: Decimal
+    count: int
+    curr_used_flow: Decimal
+    data: list[FlowRow]
+
+
+class WalletHolds(Struct, frozen=True):
+    """The balance of the wallet.
+
+    walletBalance: What the wallet holds, in the currency.
+    """
+
+    money: Decimal = field(name="walletBalance")
+
+
+class Child(Struct, frozen=True):
+    """A proxy user.
+
+    username: The name.
+    password: The password, in clear.
+    flow_limit: The most it may use, in MB of 1048576 bytes; 0: no limit.
+    status: 1: it may be used; -2: it may not.
+    """
+
+    username: str
+    password: str
+    flow_limit: int
+    status: int
+
+
+class ChildList(Struct, frozen=True):
+    """The proxy users of an account.
+
+    count: How many there are.
+    limit: How many there may be.
+    list: The users.
+    """
+
+    count: int
+    limit: int
+    users: list[Child] = field(name="list")
+
+
 class _Head(Struct, frozen=True):
     code: int
     data: Raw = field(default_factory=lambda: Raw(b"{}"))
@@ -297,6 +405,11 @@ class _Head(Struct, frozen=True):
 def decimal(unit: Unit, steps: int) -> Decimal:
     """A number of the unit's smallest steps as it is printed."""
     return Decimal(unit.text(steps))
+
+
+def sum_of(*printed: Decimal) -> Decimal:
+    """Of figures that are printed with up to two places, as it is printed."""
+    return decimal(IN_KB, int(sum(printed) * 100))
 
 
 def show_day(at: int, timezone: str) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from flowtally.vendors.base import Route
-from flowtally.vendors.thordata.routes import account, cdk, money, usage, users, whitelist
+from flowtally.vendors.thordata.routes import account, cdk, earlier, extract, money, usage, users, whitelist
 
 ROUTES: Final[Sequence[Route]] = (
     *account.ROUTES,
@@ -15,4 +15,6 @@ ROUTES: Final[Sequence[Route]] = (
     *usage.ROUTES,
     *whitelist.ROUTES,
     *cdk.ROUTES,
+    *extract.ROUTES,
+    *earlier.ROUTES,
 )

@@ -17,6 +17,7 @@ from flowtally.protocol import GrantAnswer
 from flowtally.protocol.words import DEFAULT_POOL
 from flowtally.vendors.base import DialectCall, Nothing, Route, declaring
 from flowtally.vendors.figures import running
+from flowtally.vendors.printing import Unit
 from flowtally.vendors.thordata.parameters import Days
 from flowtally.vendors.thordata.rows import series_of
 from flowtally.vendors.thordata.wire import IN_KB, IN_MB, TrafficBalance, Usage, UsageRow, decimal, show_day, show_rows
@@ -36,18 +37,24 @@ route = declaring(ROUTES)
 def read_traffic_balance(call: DialectCall, given: Nothing) -> TrafficBalance:
     """What is left in the pool `traffic`, in MB, and the date on which the first of it expires: a far one where
     nothing does."""
+    left, ends_at = what_is_left(call, IN_MB)
+    no_end = str(call.settings.no_expiry)
+    return TrafficBalance(left, no_end if ends_at is None else show_day(ends_at, call.settings.timezone))
+
+
+def what_is_left(call: DialectCall, unit: Unit = IN_KB) -> tuple[Decimal, int | None]:
+    """In the pool `traffic`, and the instant at which the first of it ends, or the last; None where it does not."""
     balance = make_balance(call.tx, call.usage, call.account, call.now)
-    left = decimal(IN_MB, IN_MB.steps(balance.pools[DEFAULT_POOL].left))
-    return TrafficBalance(left, _expiration(call, balance.grants))
+    return decimal(unit, unit.steps(balance.pools[DEFAULT_POOL].left)), _ends_at(call, balance.grants)
 
 
-def _expiration(call: DialectCall, grants: Sequence[GrantAnswer]) -> str:
+def _ends_at(call: DialectCall, grants: Sequence[GrantAnswer]) -> int | None:
     """Of the grants of the pool that are worth something now."""
     ends = [one.expires_at for one in grants if one.pool == DEFAULT_POOL and one.state == "active" and one.left]
     known = [parse_instant(end) for end in ends if end is not None]
     if not known or (call.settings.expiration == "last" and None in ends):
-        return str(call.settings.no_expiry)
-    return show_day(max(known) if call.settings.expiration == "last" else min(known), call.settings.timezone)
+        return None
+    return max(known) if call.settings.expiration == "last" else min(known)
 
 
 @route(
