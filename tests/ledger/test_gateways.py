@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 from sqlalchemy import Connection
 from tests.ledger.test_every_command import NOW
@@ -11,8 +12,10 @@ from tests.ledger.test_every_command import NOW
 from flowtally.core.endpoints import address
 from flowtally.core.errors import Conflict, LimitReached, NotFound, Unprocessable
 from flowtally.ledger.database import Ledger
-from flowtally.ledger.inventory import gateways
+from flowtally.ledger.inventory import gateways, orders, stock
 from flowtally.ledger.inventory.gateways import Gateway, Wanted
+from flowtally.ledger.inventory.stock import NewStock
+from flowtally.ledger.people import accounts
 
 
 def add(tx: Connection, host: str, ports: tuple[int, int], product: str = "residential", **more: Any) -> Gateway:
@@ -20,7 +23,9 @@ def add(tx: Connection, host: str, ports: tuple[int, int], product: str = "resid
 
 
 def told(tx: Connection, number: int = 100, **wanted: Any) -> set[str]:
-    found, fitting = gateways.choose_endpoints(tx, Wanted(**{"product": "residential"} | wanted), number, 0)
+    found, fitting = gateways.choose_endpoints(
+        tx, "acme", Wanted(**{"product": "residential"} | wanted), number, 0, at=NOW
+    )
     assert len(found) == min(number, fitting)
     return {address(one.host, one.port) for one in found}
 
@@ -138,6 +143,34 @@ def test_a_list_is_spread_over_gateways_whatever_their_size(ledger: Ledger) -> N
     with ledger.begin() as tx:
         add(tx, "large", (1, 60_000))
         add(tx, "small", (1, 3))
-        found, fitting = gateways.choose_endpoints(tx, Wanted("residential"), 10, 2**62 + 1)
+        found, fitting = gateways.choose_endpoints(tx, "acme", Wanted("residential"), 10, 2**62 + 1, at=NOW)
     assert fitting == 60_003
     assert sorted(one.host for one in found) == ["large"] * 7 + ["small"] * 3
+
+
+def test_a_host_in_stock_is_told_to_whoever_leases_it_for_as_long_as_it_does(ledger: Ledger) -> None:
+    wanted = Wanted("unlimited")
+
+    def fits(tx: Connection, account: str, at: int, **more: str) -> tuple[set[str], str | None]:
+        asked = msgspec.structs.replace(wanted, **more)
+        found, _ = gateways.choose_endpoints(tx, account, asked, 9, 0, at=at)
+        return {one.host for one in found}, gateways.withheld(tx, account, asked, at=at)
+
+    with ledger.begin() as tx:
+        for account in ("acme", "beta"):
+            accounts.create_account(tx, account, now=1)
+        for host in ("192.0.2.1", "srv2.example", "free.example"):
+            add(tx, host, (1, 1), product="unlimited")
+        first = stock.add_item(tx, NewStock("unlimited", "192.0.2.1", name="srv1"), now=1)
+        stock.add_item(tx, NewStock("unlimited", "192.0.2.2", name="srv2.example"), now=1)
+        orders.give_lease(tx, "acme", first.id, now=NOW, ends_at=NOW + 1000)
+        assert fits(tx, "acme", NOW) == ({"192.0.2.1", "free.example"}, "never")
+        assert fits(tx, "beta", NOW) == ({"free.example"}, "never")
+        for name in (first.id, "srv1", "192.0.2.1"):
+            assert fits(tx, "acme", NOW, gateway=name) == ({"192.0.2.1"}, None)
+            assert fits(tx, "acme", NOW + 1000, gateway=name) == (set(), "ended")
+            assert fits(tx, "beta", NOW, gateway=name) == (set(), "never")
+        assert fits(tx, "beta", NOW, gateway="srv9") == fits(tx, "beta", NOW, gateway="\x00") == (set(), None)
+        assert fits(tx, "acme", NOW, gateway="srv2.example") == (set(), "never")
+        stock.retire_item(tx, stock.list_items(tx, at=NOW, address="192.0.2.2").items[0].id, now=NOW)
+        assert fits(tx, "beta", NOW, gateway="srv2.example") == ({"srv2.example"}, None)

@@ -82,7 +82,7 @@ def list_endpoints(call: Call, account: str, query: EndpointsQuery) -> Endpoints
     require_on_list(call.tx, call.credential, read_pools(call.tx).pool_of(query.product))
     wanted = Wanted(query.product, query.session, query.country, query.state, query.city)
     start = secrets.randbelow(2**63)
-    found, fitting = gateways.choose_endpoints(call.tx, wanted, query.number, start)
+    found, fitting = gateways.choose_endpoints(call.tx, account, wanted, query.number, start, at=call.now)
     if form == PLAIN:
         return Reply(endpoints.as_text(found, SEPARATORS[query.separator]).encode(), PLAIN)
     if form == CSV:

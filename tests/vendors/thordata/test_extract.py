@@ -9,6 +9,8 @@ import pytest
 from tests.conftest import Client, Clock
 from tests.vendors.thordata.conftest import Shop, shop_of
 
+from flowtally.ledger.inventory import orders, stock
+from flowtally.ledger.inventory.stock import NewStock
 from flowtally.vendors.thordata.settings import Settings
 from flowtally.web import services
 from flowtally.web.forwarded import caller_of
@@ -105,6 +107,21 @@ def test_unlimited_servers_have_a_link_of_their_own(links: Shop) -> None:
     for more in ({}, {"servers": "srv-1"}, {"servers": "SRV1.example"}):
         assert lines(extract(links, "/unlimited_api", number="9", **more)) == servers
     assert code_of(extract(links, "/unlimited_api", servers="srv-2")) == 114
+
+
+def test_a_server_in_stock_is_told_to_whoever_leases_it(links: Shop, clock: Clock) -> None:
+    client = links.client
+    with client.app.state.services.ledger.begin() as tx:
+        item = stock.add_item(tx, NewStock("unlimited", "srv1.example", name="srv1"), now=clock.at)
+    asked = {"servers": item.id, "number": "9"}
+    assert code_of(extract(links, "/unlimited_api", **asked)) == 117
+    with client.app.state.services.ledger.begin() as tx:
+        orders.give_lease(tx, "shop", item.id, now=clock.at, ends_at=clock.at + 60_000)
+    for servers in (item.id, "srv1", "srv1.example"):
+        assert len(lines(extract(links, "/unlimited_api", **asked | {"servers": servers}))) == 3
+    clock.at += 60_000
+    assert code_of(extract(links, "/unlimited_api", **asked)) == 121
+    assert code_of(extract(links, "/unlimited_api", country="US")) == 114
 
 
 @pytest.mark.parametrize(

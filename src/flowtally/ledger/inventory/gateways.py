@@ -7,10 +7,10 @@ port of a host is in two gateways, so that a list of endpoints never names one t
 
 from __future__ import annotations
 
-from typing import Any, Final, get_args
+from typing import Any, Final, Literal, get_args
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, delete, func, insert, select
+from sqlalchemy import ColumnElement, Connection, Select, and_, delete, func, insert, or_, select, true
 
 from flowtally.core.endpoints import OfferedPort, Session, country_of, place_of, spread
 from flowtally.core.errors import Conflict, LimitReached, NotFound, Unprocessable
@@ -18,9 +18,12 @@ from flowtally.core.leasing import MAX_HOST_CHARS, spelt
 from flowtally.core.texts import may_be_known
 from flowtally.ledger import trail
 from flowtally.ledger.ids import new_id
+from flowtally.ledger.inventory.stock import holding
 from flowtally.ledger.pages import DEFAULT_LIMIT, ListPage, read_page
-from flowtally.ledger.tables import gateways
+from flowtally.ledger.tables import gateways, leases, stock
 from flowtally.ledger.texts import check_id, check_number, check_text
+
+Withheld = Literal["never", "ended"]  # how an account stands to what it is not told
 
 MAX_GATEWAYS: Final = 10_000
 MAX_PORT: Final = 65_535
@@ -58,7 +61,7 @@ class Wanted(msgspec.Struct, frozen=True):
     state: str = ""
     city: str = ""
     least_hold_s: int = 0
-    gateway: str = ""  # by id, or by host
+    gateway: str = ""  # by id or host; or by what is in stock there
 
 
 def add_gateway(
@@ -130,12 +133,27 @@ def list_gateways(
     return read_page(tx, "gateways", query, gateways.c.id, Gateway, (product,), after=after, limit=limit)
 
 
-def choose_endpoints(tx: Connection, wanted: Wanted, number: int, start: int) -> tuple[list[OfferedPort], int]:
+def choose_endpoints(
+    tx: Connection, account: str, wanted: Wanted, number: int, start: int, *, at: int
+) -> tuple[list[OfferedPort], int]:
     """So many endpoints that fit, spread as `endpoints.spread` says, and how many there are. Fewer where there are no
-    more; Unprocessable for a place that cannot be one."""
-    fitting = _fitting(tx, wanted)
+    more; Unprocessable for a place that cannot be one. Those of a host that is in stock are told to whoever leases
+    it."""
+    fitting = _fitting(tx, wanted, or_(~_in_stock().exists(), _leased(account, holding(at)).exists()))
     sizes = [one.ports for one in fitting]
     return [_endpoint(fitting[at], port) for at, port in spread(sizes, number, start)], sum(sizes)
+
+
+def withheld(tx: Connection, account: str, wanted: Wanted, *, at: int) -> Withheld | None:
+    """Why an account is told nothing of what fits: it never leased it, or its leases have ended. None where nothing
+    is kept from it."""
+    mine = _leased(account, true())
+    found = _fitting(tx, wanted, and_(_in_stock().exists(), ~_leased(account, holding(at)).exists()))
+    if not found:
+        return None
+    ids = {one.id for one in found}
+    had = tx.execute(select(gateways.c.id).where(gateways.c.product == wanted.product, mine.exists())).scalars()
+    return "ended" if ids & set(had) else "never"
 
 
 def host_of(host: str) -> str:
@@ -155,10 +173,21 @@ def _session(session: Session, hold_s: int | None) -> Session:
     return session
 
 
-def _fitting(tx: Connection, wanted: Wanted) -> list[Gateway]:
-    if not may_be_known(wanted.product):
+def _in_stock() -> Select[Any]:
+    """What is in stock on the host of a gateway: under its address, or the name of its host."""
+    same = or_(stock.c.address == gateways.c.host, and_(stock.c.name != "", stock.c.name == gateways.c.host))
+    return select(stock.c.id).where(same, stock.c.retired_at.is_(None)).correlate(gateways)
+
+
+def _leased(account: str, where: ColumnElement[bool]) -> Select[Any]:
+    """Of that what the account leases, or leased."""
+    return _in_stock().join(leases, leases.c.stock_id == stock.c.id).where(leases.c.account == account, where)
+
+
+def _fitting(tx: Connection, wanted: Wanted, told: ColumnElement[bool]) -> list[Gateway]:
+    if not may_be_known(wanted.product) or not may_be_known(wanted.gateway):
         return []
-    query = select(*gateways.c).where(gateways.c.product == wanted.product)
+    query = select(*gateways.c).where(gateways.c.product == wanted.product, told)
     place = {
         gateways.c.session: wanted.session or "",
         gateways.c.country: country_of(wanted.country),
@@ -170,8 +199,9 @@ def _fitting(tx: Connection, wanted: Wanted) -> list[Gateway]:
     if wanted.least_hold_s:
         query = query.where(gateways.c.hold_s >= wanted.least_hold_s)
     if wanted.gateway:
-        named = wanted.gateway if may_be_known(wanted.gateway) else ""
-        query = query.where((gateways.c.id == named) | (gateways.c.host == named.lower()))
+        named = wanted.gateway
+        item = _in_stock().where(or_(stock.c.id == named, stock.c.address == named.lower(), stock.c.name == named))
+        query = query.where(or_(gateways.c.id == named, gateways.c.host == named.lower(), item.exists()))
     return [Gateway(*row) for row in tx.execute(query.order_by(gateways.c.id))]
 
 

@@ -336,7 +336,7 @@ class ExtractLink(Struct, frozen=True):
 class UnlimitedLink(ExtractLink, frozen=True):
     """The same of servers with unlimited traffic."""
 
-    servers: Annotated[str, Meta(description="Only of this gateway, by its id or host.")] = ""
+    servers: Annotated[str, Meta(description="Only of this one, by its id or host.")] = ""
 
 
 Status = Annotated[

@@ -35,6 +35,7 @@ from flowtally.vendors.thordata.parameters import ExtractLink, Link, UnlimitedLi
 from flowtally.vendors.thordata.settings import Settings
 from flowtally.vendors.thordata.wire import ProxyAddress, ThordataError
 
+WITHHELD: Final = {"never": wire.NO_PLAN, "ended": wire.PLAN_ENDED}
 ROUTES: Final[list[Route]] = []
 route = declaring(ROUTES)
 
@@ -115,7 +116,9 @@ def extract_endpoints(call: DialectCall, given: ExtractLink) -> list[ProxyAddres
     also=(PLAIN,),
 )
 def extract_unlimited_endpoints(call: DialectCall, given: UnlimitedLink) -> list[ProxyAddress] | Reply:
-    """The same of the product `unlimited`. `servers` names one gateway, by its id or host."""
+    """The same of the product `unlimited`. `servers` names one of them: a gateway by its id or
+    host, or what is in stock there. Those of a server that is in stock are told to whoever leases it: 117 to who never
+    did, 121 when the lease has ended."""
     try:
         return _extracted(call, given.link(), "unlimited", given.servers)
     except AddressNotAllowed:
@@ -125,9 +128,12 @@ def extract_unlimited_endpoints(call: DialectCall, given: UnlimitedLink) -> list
 def _extracted(call: DialectCall, asked: Link, product: str, gateway: str = "") -> list[ProxyAddress] | Reply:
     call.require_on_list(read_pools(call.tx).pool_of(product))
     wanted = Wanted(product, asked.session, asked.country, asked.state, asked.city, asked.least_hold_s, gateway)
-    found, _ = gateways.choose_endpoints(call.tx, wanted, asked.number, secrets.randbelow(2**63))
+    found, _ = gateways.choose_endpoints(
+        call.tx, call.account, wanted, asked.number, secrets.randbelow(2**63), at=call.now
+    )
     if not found:
-        raise ThordataError(wire.NOTHING_FITS)
+        why = gateways.withheld(call.tx, call.account, wanted, at=call.now)
+        raise ThordataError(WITHHELD.get(why or "", wire.NOTHING_FITS))
     if asked.separator is None:
         return [ProxyAddress(one.host, one.port) for one in found]
     return Reply(as_text(found, asked.separator).encode(), PLAIN)
