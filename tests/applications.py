@@ -60,7 +60,7 @@ class Kept:
             [self._lifespan],
             dialects=[handler for one in self._served for handler in one.handlers()],
             more=partial(describe_dialects, enabled(VENDORS, config)),
-            elsewhere=elsewhere(enabled(VENDORS, config)),
+            elsewhere=elsewhere(VENDORS, config),
         )
         self._document = self.app.state.openapi
 

@@ -237,7 +237,9 @@ def create_app(
 def _application(config: Config, lifespan: Sequence[Lifespan] = ()) -> Litestar:
     served = enabled(VENDORS, config)
     more = functools.partial(describe_dialects, served)
-    return build_application(lifespan, dialects=handlers(served, config), more=more, elsewhere=elsewhere(served))
+    return build_application(
+        lifespan, dialects=handlers(served, config), more=more, elsewhere=elsewhere(VENDORS, config)
+    )
 
 
 def run(

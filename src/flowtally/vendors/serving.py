@@ -62,10 +62,11 @@ def handlers(dialects: Sequence[Dialect], config: Config) -> list[HTTPRouteHandl
     return [handler for dialect in enabled(dialects, config) for handler in Served(dialect, config).handlers()]
 
 
-def elsewhere(dialects: Sequence[Dialect]) -> Callable[[AnyRequest], Response[Any] | None]:
+def elsewhere(dialects: Sequence[Dialect], config: Config) -> Callable[[AnyRequest], Response[Any] | None]:
     """What is answered at a path that nobody serves, if it is the vendor's of one of these: as its own host does, for
-    clients of theirs look for that. The longest beginning wins."""
-    own = [(beginning, one.unserved) for one in dialects for beginning in one.own_paths if one.unserved is not None]
+    clients of theirs look for that. The longest beginning wins; of a dialect that is switched off no path is known."""
+    on = enabled(dialects, config)
+    own = [(beginning, one.unserved if one in on else None) for one in dialects for beginning in one.own_paths]
     own.sort(key=lambda each: len(each[0]), reverse=True)
 
     def answer(request: AnyRequest) -> Response[Any] | None:

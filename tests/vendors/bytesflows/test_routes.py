@@ -256,9 +256,8 @@ def test_every_other_error_has_a_code_of_the_envelope(error: FlowtallyError, cod
     assert (reply.status, msgspec.json.decode(reply.content)["code"]) == (code, code)
 
 
-def test_an_unknown_path_beside_theirs_is_the_plain_404(client: Client, token: dict[str, str]) -> None:
-    answer = client.get("/api/v1/user/traffic", headers=token)
-    assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
+def test_an_unknown_path_beside_theirs_is_404_in_their_envelope(client: Client, token: dict[str, str]) -> None:
+    assert refused(client.get("/api/v1/user/traffic", headers=token), 404) == "not found"
 
 
 def test_an_account_that_nobody_used_has_nothing_and_zero_money(client: Client) -> None:
