@@ -76,6 +76,7 @@ def test_every_id_in_an_example_is_one_that_is_made() -> None:
 
 EVERYWHERE = ("--at", "--as-of", "--reference", "--pool", "--limit", "--from", "--to", "--once", "--again")
 ELSEWHERE = {  # the same word for another thing, or a filter, which begins with "Only"
+    "--at": {"sample add"},
     "--from": {"key create", "key change"},
     "--again": {"import"},
     "--once": {"agent run"},

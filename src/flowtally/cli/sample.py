@@ -70,8 +70,8 @@ def _tell(done: SampleReceipts, samples: list[ServerSample]) -> None:
 def list_all(
     server: Server,
     names: Annotated[list[str] | None, typer.Option("--name", help="Only this gauge. Repeatable.")] = None,
-    start: Annotated[str | None, typer.Option("--from", help=f"{FROM} Default: a day before the end.")] = None,
-    end: Annotated[str | None, typer.Option("--to", help=f"{TO} Default: now.")] = None,
+    start: Annotated[str | None, typer.Option("--from", help=FROM)] = None,
+    end: Annotated[str | None, typer.Option("--to", help=TO)] = None,
     period: Annotated[
         int, typer.Option("--period", metavar="SECONDS", help="Seconds of one row: 60, 300, 3600 or 86400.")
     ] = 3600,
@@ -80,7 +80,7 @@ def list_all(
     ] = "mean",
     json: Json = False,
 ) -> None:
-    """Show what gauges of a server stood at, by periods of UTC."""
+    """Show what gauges of a server stood at, by periods of UTC. By default of the last day."""
     with ask.client() as client:
         dates = Dates(client, None, "UTC")
         found = client.samples(
