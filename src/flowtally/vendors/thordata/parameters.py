@@ -373,6 +373,9 @@ class SaveChild(Struct, frozen=True):
     flow_limit: LimitMb = ""
     status: Status = ""
 
+    def __repr__(self) -> str:
+        return repr_without(self, "password")
+
     def new_user(self) -> CreateUser:
         return CreateUser(self.username, self.password, self.flow_limit, child_status("status", text_of(self.status)))
 
@@ -385,6 +388,9 @@ class EditChild(Struct, frozen=True):
     new_password: Password = ""
     new_flow_limit: LimitMb = ""
     new_status: Status = ""
+
+    def __repr__(self) -> str:
+        return repr_without(self, "new_password")
 
     def changed_user(self) -> UpdateUser:
         status = child_status("new_status", text_of(self.new_status))

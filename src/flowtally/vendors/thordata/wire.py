@@ -382,6 +382,9 @@ class Child(Struct, frozen=True):
     flow_limit: int
     status: int
 
+    def __repr__(self) -> str:
+        return repr_without(self, "password")
+
 
 class ChildList(Struct, frozen=True):
     """The proxy users of an account.
