@@ -65,8 +65,8 @@ def handlers(dialects: Sequence[Dialect], config: Config) -> list[HTTPRouteHandl
 def elsewhere(dialects: Sequence[Dialect], config: Config) -> Callable[[AnyRequest], Response[Any] | None]:
     """What is answered at a path that nobody serves, if it is the vendor's of one of these: as its own host does, for
     clients of theirs look for that. The longest beginning wins; of a dialect that is switched off no path is known."""
-    on = enabled(dialects, config)
-    own = [(beginning, one.unserved if one in on else None) for one in dialects for beginning in one.own_paths]
+    told = [(one, one.unserved if settings_of(one, config).enabled else None) for one in dialects]
+    own = [(beginning, reply) for one, reply in told for beginning in one.own_paths]
     own.sort(key=lambda each: len(each[0]), reverse=True)
 
     def answer(request: AnyRequest) -> Response[Any] | None:
