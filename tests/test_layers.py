@@ -36,6 +36,7 @@ HOMES = {
     "granian": ("flowtally.server", "flowtally.cli.serve"),
     "cryptography": ("flowtally.ledger.vault",),
     "multipart": ("flowtally.vendors.reading",),
+    "pycountry": ("flowtally.ledger.inventory.iso",),
     # servers like ours, programs beside the agent, and vendors
     "httpx": ("flowtally.client", "flowtally.agents.counters", "flowtally.providers.asking"),
     "httpcore": ("flowtally.providers.asking", "flowtally.providers.connecting"),

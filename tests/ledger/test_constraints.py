@@ -350,6 +350,24 @@ ROWS: dict[str, dict[str, object]] = {
         "transfer_id": None,
         "created_at": 5,
     },
+    "place_catalogues": {
+        "product": "isp",
+        "countries": 1,
+        "states": 0,
+        "cities": 1,
+        "asns": 0,
+        "digest": "a" * 64,
+        "replaced_at": 5,
+    },
+    "places": {
+        "product": "isp",
+        "kind": "city",
+        "key": "US/alabama/alabaster",
+        "country": "US",
+        "state": "alabama",
+        "code": "alabaster",
+        "name": "Alabaster",
+    },
 }
 
 LIMITED = {"user_id": "usr_2", "name": "bob", "limit_amount": 5, "limit_unit": "bytes", "limit_window": "day"}
@@ -586,6 +604,23 @@ BAD: list[tuple[str, dict[str, object]]] = [
     ("lease_terms", {"number": 2, "what": "bought", "transfer_id": "trf_9"}),
     ("lease_terms", {"number": 2, "plan_id": "lpl_9"}),
     ("lease_terms", {"lease_id": "lse_9"}),
+    ("place_catalogues", {}),
+    ("place_catalogues", {"product": ""}),
+    ("place_catalogues", {"product": "x", "countries": 0}),
+    ("place_catalogues", {"product": "x", "states": -1}),
+    ("place_catalogues", {"product": "x", "cities": -1}),
+    ("place_catalogues", {"product": "x", "asns": -1}),
+    ("places", {}),
+    ("places", {"product": "nothing"}),
+    ("places", {"kind": "village", "key": "US/alabaster", "state": ""}),
+    ("places", {"key": "US/alabama/another"}),
+    ("places", {"key": "US//x", "state": "", "code": "x", "name": ""}),
+    ("places", {"key": "US//x", "state": "", "code": "x", "name": "x" * 129}),
+    ("places", {"key": "USA//x", "country": "USA", "state": "", "code": "x"}),
+    ("places", {"key": "US//", "state": "", "code": ""}),
+    ("places", {"kind": "asn", "key": "US/AS1", "code": "AS1"}),
+    ("places", {"kind": "asn", "key": "US/alabama/AS1", "state": "", "code": "AS1"}),
+    ("places", {"kind": "country", "key": "US", "state": "", "code": "DE"}),
 ]
 
 

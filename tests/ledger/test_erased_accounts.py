@@ -83,6 +83,8 @@ STAYS = {
     "lease_plans": {"city", "country", "name", "region", "state"},
     "lease_terms": {"order_id", "what"},
     "managed_users": {"product"},
+    "places": {"code", "country", "key", "name", "product", "state"},  # of no account, as their catalogues
+    "place_catalogues": {"product"},
     "plans": {"name"},  # whoever runs flowtally wrote it, about no account; so in what was bought
     "pools": {"name"},
     "product_pools": {"product"},

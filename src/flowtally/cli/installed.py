@@ -15,7 +15,7 @@ from typing import Final
 # compares the two.
 SERVER: Final = (
     *("alembic", "chdb", "clickhouse_connect", "cryptography", "granian", "litestar", "multipart", "numpy"),
-    *("platformdirs", "psycopg", "pyarrow", "sqlalchemy", "structlog", "urllib3", "xxhash"),
+    *("platformdirs", "psycopg", "pyarrow", "pycountry", "sqlalchemy", "structlog", "urllib3", "xxhash"),
 )
 
 

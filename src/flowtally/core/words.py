@@ -42,3 +42,4 @@ LeaseState = Literal["active", "grace", "ended", "released"]  # `grace`: it has 
 LeaseStep = Literal["given", "bought", "renewed", "upgraded", "released"]  # what happened to a lease
 StockState = Literal["free", "leased", "kept", "retired"]  # `kept`: for the last holder, who may still renew
 Aggregation = Literal["mean", "max", "min", "last", "sum"]  # how the samples of a period become one value
+PlaceKind = Literal["country", "state", "city", "asn"]  # asn: an autonomous system

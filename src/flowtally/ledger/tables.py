@@ -934,3 +934,41 @@ shadow_differences = Table(
 )
 Index("ix_shadow_differences_account_id", shadow_differences.c.account, shadow_differences.c.id)
 Index("ix_shadow_differences_at", shadow_differences.c.at)
+
+# The places a product has: how many of each kind, since when, and the digest of all of them.
+place_catalogues = Table(
+    "place_catalogues",
+    metadata,
+    Column("product", Words, primary_key=True),
+    Column("countries", BigInteger, nullable=False),
+    Column("states", BigInteger, nullable=False),
+    Column("cities", BigInteger, nullable=False),
+    Column("asns", BigInteger, nullable=False),
+    Column("digest", Words, nullable=False),
+    Column("replaced_at", BigInteger, nullable=False),
+    CheckConstraint("length(product) BETWEEN 1 AND 256", name="product"),
+    CheckConstraint("countries >= 1 AND states >= 0 AND cities >= 0 AND asns >= 0", name="counts"),
+)
+
+# `state`: of a city, the code of its state. `key` is the order of a list: one range of it is a country, or a state.
+places = Table(
+    "places",
+    metadata,
+    Column("product", Words, ForeignKey("place_catalogues.product"), nullable=False),
+    Column("kind", Words, nullable=False),
+    Column("key", Words, nullable=False),
+    Column("country", Words, nullable=False),
+    Column("state", Words, nullable=False),
+    Column("code", Words, nullable=False),
+    Column("name", Words, nullable=False),
+    PrimaryKeyConstraint("product", "kind", "key"),
+    CheckConstraint("kind IN ('country', 'state', 'city', 'asn')", name="kind"),
+    CheckConstraint("length(country) = 2 AND length(code) >= 1 AND length(name) BETWEEN 1 AND 128", name="texts"),
+    CheckConstraint("kind = 'city' OR state = ''", name="state"),
+    CheckConstraint(
+        "key = CASE kind WHEN 'country' THEN country WHEN 'city' THEN country || '/' || state || '/' || code "
+        "ELSE country || '/' || code END",
+        name="key",
+    ),
+    CheckConstraint("kind <> 'country' OR code = country", name="country"),
+)

@@ -106,6 +106,7 @@ from flowtally.protocol.periods import (
     PoolTotals,
     ProductTotals,
 )
+from flowtally.protocol.places import PlaceAnswer, PlaceCatalogueAnswer, PlaceRow
 from flowtally.protocol.providers import (
     ProviderAnswer,
     ProviderBalanceAnswer,
@@ -286,6 +287,9 @@ __all__ = [
     "PeriodDetailAnswer",
     "PeriodRequest",
     "PeriodStatement",
+    "PlaceAnswer",
+    "PlaceCatalogueAnswer",
+    "PlaceRow",
     "PlainEvent",
     "PlanAnswer",
     "PlanRequest",
