@@ -12,6 +12,11 @@ from flowtally.core.reported import GrantSaid, SubUserSaid
 from flowtally.ledger.providers import connected, kept, pulls, said, shadows
 
 DAY_MS: Final = 86_400_000
+PLACES: Final = [
+    {"country": country, "state": state, "city": city, "asn": n, "asn_name": f"Net {n}"}
+    for country, state in (("US", "alabama"), ("DE", "berlin"), ("AD", None))
+    for n, city in enumerate(("Ash", "Birch", "Cedar"), 1)
+]
 ACCOUNTS: Final = ("acme", "globex")
 
 
@@ -25,6 +30,8 @@ class Stock(NamedTuple):
 def stock(filled: Filled) -> Stock:
     filled.clock.at = NOW + 60 * DAY_MS
     write(filled, "/v1/accounts", {"id": "third"})
+    for product in ("residential", "mobile", "isp"):
+        write(filled, f"/v1/places/{product}", PLACES, "PUT")
     for account in ACCOUNTS:
         write(filled, "/v1/accounts", {"id": account, "carry_from": "2025-01-01T00:00:00Z"})
     for n in range(4):
@@ -62,7 +69,13 @@ def stock_account(filled: Filled, account: str) -> dict[str, str]:
         at, last = NOW + len(filled.usage.rows) * 1_000, filled.usage.published().block
         late = [{"account": one, "time": NOW - (75 - day) * DAY_MS} for one in (account, "third")]
         filled.usage.append(block(last + (1 if day % 2 else 10**12), *late, received_at=at))
-    return {"account": account, "user": f"fay of {account}", "period": first, "provider": f"thor-{account}"}
+    return {
+        "account": account,
+        "user": f"fay of {account}",
+        "period": first,
+        "provider": f"thor-{account}",
+        "product": "mobile",
+    }
 
 
 def connect(filled: Filled, account: str) -> None:

@@ -131,6 +131,10 @@ GET /v1/gateways/{gateway}                                               ...A
 GET /v1/held                                                             iamA
 POST /v1/held/drop                                                       ...A
 POST /v1/held/retry                                                      ...A
+GET /v1/places                                                           .amA
+DELETE /v1/places/{product}                                              ...A
+GET /v1/places/{product}                                                 .amA
+PUT /v1/places/{product}                                                 ...A
 GET /v1/plans                                                            ..mA
 POST /v1/plans                                                           ...A
 GET /v1/plans/{plan}                                                     ..mA

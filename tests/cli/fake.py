@@ -41,13 +41,18 @@ class Fake:
         self.headers: dict[str, str] = {}
 
 
+def _shown(body: bytes, kind: str) -> Any:
+    """What is no JSON as the text it is."""
+    return body.decode() if kind == "text/csv" else json.loads(body) if body else None
+
+
 @contextmanager
 def serving() -> Iterator[Fake]:
     class Handler(BaseHTTPRequestHandler):
         def _answer(self) -> None:
             parts = urlsplit(self.path)
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            shown = json.loads(body) if body and "Content-Encoding" not in self.headers else None
+            shown = _shown(body, self.headers["Content-Type"] or "") if "Content-Encoding" not in self.headers else None
             who, key = self.headers["Authorization"] or "", self.headers["Idempotency-Key"] or ""
             asked = Asked(self.command, parts.path, parse_qs(parts.query), shown, who, key)
             fake.asked.append(asked)

@@ -36,6 +36,7 @@ from flowtally.cli import (
     key,
     offline,
     period,
+    place,
     plan,
     pool,
     provider,
@@ -126,6 +127,7 @@ for noun in (
     *(sender.commands, source.commands, provider.commands, shadow.commands, sample.commands),
     *(voucher.commands, correction.commands, held.commands, wallet.commands, plan.commands, whitelist.commands),
     *(gateway.commands,),
+    place.commands,
 ):
     app.add_typer(noun)
 

@@ -18,12 +18,13 @@ from flowtally.client.call import ClientCall, Listing, Page, Query, read, segmen
 from flowtally.core.corrections import Correction
 from flowtally.core.endpoints import Session
 from flowtally.core.events import LABEL
-from flowtally.core.media import ARROW
+from flowtally.core.media import ARROW, JSON
 from flowtally.core.readings import Reading
 from flowtally.core.samples import ServerSample
 from flowtally.core.texts import as_listed
-from flowtally.core.words import Aggregation, ExportFormat, Fill, Logins, Unit
+from flowtally.core.words import Aggregation, ExportFormat, Fill, Logins, PlaceKind, Unit
 
+PLACES_TIMEOUT_S: Final = 120.0  # half a million of them take their time
 CHECK_TIMEOUT_S: Final = 90.0  # the server gives a check a minute
 OF_RANGE: Final = {"start": "from", "from_": "from", "end": "to"}
 WORDS: Final = OF_RANGE | {"users": "user", "products": "product", "accounts": "account"}
@@ -844,6 +845,41 @@ def shadow_differences(account: str, *, dialect: str | None = None) -> Listing[p
     """The last calls that a vendor answered otherwise, in the order they were seen."""
     path = f"/v1/accounts/{segment(account)}/shadow/differences"
     return Listing(path, Page[p.ShadowDifference], _given(dialect=dialect))
+
+
+# ── places
+
+
+def place_catalogues() -> Listing[p.PlaceCatalogueAnswer]:
+    """Of all products that have places."""
+    return Listing("/v1/places", Page[p.PlaceCatalogueAnswer])
+
+
+def places(
+    product: str, *, kind: PlaceKind = "country", country: str | None = None, state: str | None = None
+) -> Listing[p.PlaceAnswer]:
+    """`country`: its code; `state`: the code of one, for cities of it alone."""
+    chosen = {"kind": kind, "country": country, "state": state}
+    query: Query = {name: value for name, value in chosen.items() if value is not None}
+    return Listing(_places(product), Page[p.PlaceAnswer], query | {"limit": "1000"})
+
+
+def replace_places(
+    product: str, rows: bytes | Iterable[p.PlaceRow], media_type: str = JSON
+) -> ClientCall[p.PlaceCatalogueAnswer]:
+    """`rows`: a file as it is, of this media type, or its rows. ApiError `unprocessable` has the lines that are wrong
+    (`problem["faults"]`); nothing was changed then."""
+    request = rows if isinstance(rows, bytes) else list(rows)
+    made = write("PUT", _places(product), p.PlaceCatalogueAnswer, request, media_type=media_type)
+    return msgspec.structs.replace(made, timeout_s=PLACES_TIMEOUT_S)
+
+
+def remove_places(product: str) -> ClientCall[p.PlaceCatalogueAnswer]:
+    return write("DELETE", _places(product), p.PlaceCatalogueAnswer)
+
+
+def _places(product: str) -> str:
+    return f"/v1/places/{segment(product)}"
 
 
 # ── pools and products

@@ -238,6 +238,13 @@ class Client:
     set_shadow = _ask(calls.set_shadow)
     shadow_differences = _list(calls.shadow_differences)
 
+    # ── places
+
+    place_catalogues = _list(calls.place_catalogues)
+    places = _list(calls.places)
+    replace_places = _ask(calls.replace_places)
+    remove_places = _ask(calls.remove_places)
+
     # ── pools and products
 
     pools = _list(calls.pools)

@@ -89,6 +89,7 @@ TAGS: Final = {
     "check_ins": "A free amount for an account, once a day.",
     "credentials": "The keys with which requests are made.",
     "senders": "The owners of sources: a sender stays the same when its credential is replaced.",
+    "places": "Where products have something to offer: countries, states, cities, autonomous systems.",
     "pools": "Which products are paid from the same grants.",
     "audit": "The record of what was done, and by whom.",
     "care": "Checks, backups and figures of the installation.",
