@@ -365,3 +365,47 @@ def test_secrets_their_client_puts_into_queries_reach_no_log(account: Account) -
     assert "/api/account/traffic-balance" in log  # it is the log that was looked at
     assert account.token not in log
     assert account.key not in log
+
+
+ALABAMA = {"country_code": "US", "country_name": "United States", "state_code": "alabama", "state_name": "Alabama"}
+ALABASTER = ALABAMA | {"city_code": "alabaster", "city_name": "Alabaster"}
+COMCAST = {"country_code": "US", "asn_code": "AS7922", "asn_name": "Comcast"}
+
+
+@pytest.fixture
+def placed(account: Account) -> Account:
+    rows = [
+        {"country": "US", "state": "alabama", "city": "Alabaster"},
+        {"country": "US", "state": "newyork", "city": "Albany"},
+        {"country": "US", "asn": "AS7922", "asn_name": "Comcast"},
+    ]
+    answer = httpx.put(
+        f"{account.live.url}/v1/places/residential", json=rows, headers=bearer(account.live), trust_env=False
+    )
+    assert answer.status_code == 200, answer.text
+    return account
+
+
+def test_their_client_lists_countries_states_cities_and_systems(placed: Account) -> None:
+    with placed.client() as client:
+        assert client.list_countries() == [{"country_code": "US", "country_name": "United States"}]
+        assert client.list_states("US")[0] == ALABAMA
+        assert [one["city_code"] for one in client.list_cities("US")] == ["alabaster", "albany"]
+        assert client.list_cities("US", "alabama") == [ALABASTER]
+        assert client.list_asn("US") == [COMCAST]
+        assert client.list_countries(proxy_type=3) == []
+        with pytest.raises(RuntimeError, match="Locations error: Parameter error: proxy_type"):
+            client.list_countries(proxy_type=5)
+
+
+def test_their_async_client_lists_countries_states_cities_and_systems(placed: Account) -> None:
+    async def work() -> None:
+        async with placed.async_client() as client:
+            assert await client.list_countries() == [{"country_code": "US", "country_name": "United States"}]
+            assert (await client.list_states("US"))[0] == ALABAMA
+            assert [one["city_code"] for one in await client.list_cities("US")] == ["alabaster", "albany"]
+            assert await client.list_cities("US", "alabama") == [ALABASTER]
+            assert await client.list_asn("US") == [COMCAST]
+            assert await client.list_countries(proxy_type=3) == []
+
+    run(work())

@@ -26,6 +26,14 @@ class Settings(base.Settings, frozen=True, kw_only=True, forbid_unknown_fields=T
         bool,
         Meta(description="Show mobile traffic beside residential in a sub-account's balance, as since June 2026."),
     ] = True
+    regions_product: Annotated[
+        str,
+        Meta(
+            description="The product whose [places](../inventory/places.md) `get-region-list` shows.",
+            min_length=1,
+            max_length=256,
+        ),
+    ] = "residential"
     history_by_hour: Annotated[
         bool,
         Meta(description="What a residential history is of where `is_hour` is not sent: hours (older page) or days."),

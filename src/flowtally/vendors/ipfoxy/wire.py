@@ -20,6 +20,7 @@ from flowtally.core.unshown import repr_without
 from flowtally.vendors.printing import KB, MB, Unit
 
 T = TypeVar("T")
+Modes = list[Annotated[str, Meta(extra_json_schema={"enum": ["1", "2"]})]]
 InKb = Annotated[str, Meta(extra_json_schema={"enum": ["KB"]})]
 
 OK: Final = 0
@@ -106,6 +107,55 @@ class Flow(msgspec.Struct, frozen=True):
     unit: InKb
     mob_surplus_flow: str | UnsetType = UNSET
     mob_use_flow: str | UnsetType = UNSET
+
+
+class CityRegion(msgspec.Struct, frozen=True):
+    """A city.
+
+    country_code: The code of its country.
+    proxy_val: How a login at the gateway names it.
+    val: Its name.
+    mode: Which sessions there are: 1 sticky, 2 another address for each request.
+    """
+
+    country_code: str
+    proxy_val: str
+    val: str
+    mode: Modes
+
+
+class StateRegion(msgspec.Struct, frozen=True):
+    """A state or province, with its cities.
+
+    proxy_val: How a login at the gateway names it; empty: these cities are in none.
+    val: Its name.
+    mode: Which sessions there are: 1 sticky, 2 another address for each request.
+    childs: Its cities.
+    """
+
+    proxy_val: str
+    val: str
+    mode: Modes
+    childs: list[CityRegion]
+
+
+class CountryRegion(msgspec.Struct, frozen=True):
+    """A country, with its states.
+
+    val_cn: Its name in Chinese.
+    val_en: Its name in English.
+    val_ru: Its name in Russian.
+    val_tc: Its name in traditional Chinese.
+    country_code: Its code, of two capital letters.
+    childs: Its states.
+    """
+
+    val_cn: str
+    val_en: str
+    val_ru: str
+    val_tc: str
+    country_code: str
+    childs: list[StateRegion]
 
 
 class AccountRow(msgspec.Struct, frozen=True):

@@ -34,6 +34,9 @@ MAX_LIMIT_MB: Final = (2**53 - 1) // MB
 # Mobile has one number for proxy users and another for whitelists; both are taken everywhere.
 FAMILIES: Final[Mapping[str, Family]] = {"1": "residential", "2": "unlimited", "3": "mobile", "9": "mobile"}
 
+# Of places: here their pages have no other number for mobile.
+PLACE_FAMILIES: Final[Mapping[str, Family]] = {"1": "residential", "2": "unlimited", "3": "mobile"}
+
 _DAY: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _HOUR: Final = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2}) ([01][0-9]|2[0-3])")
 _NUMBER: Final = re.compile(r"[0-9]{1,12}")
@@ -119,6 +122,14 @@ class Link(Struct, frozen=True):
     city: str
     number: int
     separator: str | None
+
+
+class WhichPlaces(Struct, frozen=True):
+    """The places of a family: of a country, of a state; None: of all."""
+
+    family: Family
+    country: str | None = None
+    state: str | None = None
 
 
 # ── as declared
@@ -397,6 +408,52 @@ class EditChild(Struct, frozen=True):
         return UpdateUser(self.username, self.new_username, self.new_password, self.new_flow_limit, status)
 
 
+PlaceProxyType = Annotated[
+    str | int,
+    Meta(
+        description="1 residential (also where it is missing), 2 unlimited, 3 mobile.",
+        examples=["1"],
+        extra_json_schema=one_of("1", "2", "3"),
+    ),
+]
+CountryCode = Annotated[str, Meta(description="The code of a country, of two letters.", examples=["US"])]
+
+
+class CountriesAsked(Struct, frozen=True):
+    """Which countries."""
+
+    proxy_type: PlaceProxyType = ""
+
+    def asked(self) -> WhichPlaces:
+        return WhichPlaces(place_family(self.proxy_type))
+
+
+class CountryAsked(Struct, frozen=True):
+    """What is in a country."""
+
+    country_code: CountryCode = ""
+    proxy_type: PlaceProxyType = ""
+
+    def asked(self) -> WhichPlaces:
+        return WhichPlaces(place_family(self.proxy_type), required("country_code", self.country_code).upper())
+
+
+class CitiesAsked(Struct, frozen=True):
+    """Which cities."""
+
+    country_code: CountryCode = ""
+    state_code: Annotated[
+        str, Meta(description="The code of a state; missing: all cities of the country.", examples=["alabama"])
+    ] = ""
+    proxy_type: PlaceProxyType = ""
+
+    def asked(self) -> WhichPlaces:
+        """Some clients send a state as it is written: `New York`."""
+        state = "".join(self.state_code.lower().split()) or None
+        family, country = place_family(self.proxy_type), required("country_code", self.country_code)
+        return WhichPlaces(family, country.upper(), state)
+
+
 class CreateCdk(Struct, frozen=True):
     """CDKs to make."""
 
@@ -455,6 +512,13 @@ def family_of(proxy_type: str | int) -> Family:
     if text not in FAMILIES:
         raise wrong("proxy_type", "is not 1, 2, 3 or 9")
     return FAMILIES[text]
+
+
+def place_family(proxy_type: str | int) -> Family:
+    text = text_of(proxy_type) or "1"
+    if text not in PLACE_FAMILIES:
+        raise wrong("proxy_type", "is not 1, 2 or 3")
+    return PLACE_FAMILIES[text]
 
 
 def day_range(from_date: str, to_date: str) -> Range:

@@ -2,6 +2,7 @@
 
 Left out: vouchers (CDKs). Their codes are worth money, so no answer that has them is asked for or kept. And what is
 asked in another manner: the links that extract endpoints, which choose others each time, and the first generation.
+Locations are the operator's own offer.
 """
 
 from __future__ import annotations

@@ -399,6 +399,64 @@ class ChildList(Struct, frozen=True):
     users: list[Child] = field(name="list")
 
 
+class CountryRow(Struct, frozen=True):
+    """A country.
+
+    country_code: Its code, of two capital letters.
+    country_name: Its name.
+    """
+
+    country_code: str
+    country_name: str
+
+
+class StateRow(Struct, frozen=True):
+    """A state or province of a country.
+
+    country_code: The code of the country, of two capital letters.
+    country_name: The name of the country.
+    state_code: Its code, in small letters without spaces.
+    state_name: Its name.
+    """
+
+    country_code: str
+    country_name: str
+    state_code: str
+    state_name: str
+
+
+class CityRow(Struct, frozen=True):
+    """A city.
+
+    country_code: The code of the country, of two capital letters.
+    country_name: The name of the country.
+    state_code: The code of the state, in small letters without spaces; empty: it is in none.
+    state_name: The name of the state.
+    city_code: Its code, in small letters without spaces.
+    city_name: Its name.
+    """
+
+    country_code: str
+    country_name: str
+    state_code: str
+    state_name: str
+    city_code: str
+    city_name: str
+
+
+class AsnRow(Struct, frozen=True):
+    """An autonomous system of a country.
+
+    country_code: The code of the country, of two capital letters.
+    asn_code: Its number, as AS10796.
+    asn_name: Its name.
+    """
+
+    country_code: str
+    asn_code: str
+    asn_name: str
+
+
 class _Head(Struct, frozen=True):
     code: int
     data: Raw = field(default_factory=lambda: Raw(b"{}"))

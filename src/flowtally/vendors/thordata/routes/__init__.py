@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from flowtally.vendors.base import Route
-from flowtally.vendors.thordata.routes import account, cdk, earlier, extract, money, usage, users, whitelist
+from flowtally.vendors.thordata.routes import account, cdk, earlier, extract, locations, money, usage, users, whitelist
 
 ROUTES: Final[Sequence[Route]] = (
     *account.ROUTES,
@@ -17,4 +17,5 @@ ROUTES: Final[Sequence[Route]] = (
     *cdk.ROUTES,
     *extract.ROUTES,
     *earlier.ROUTES,
+    *locations.ROUTES,
 )
