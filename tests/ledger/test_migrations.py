@@ -153,7 +153,7 @@ def test_users_of_the_first_version_stay_who_they_were(url: str) -> None:
     ledger = Ledger.open(url)
     with ledger.begin() as tx:
         assert users.read_user(tx, "acme", "ann") == users.User("usr_1", "acme", "ann", 2)
-        assert managed.create_user(tx, "acme", "ann", now=3).id == "usr_1"
+        assert managed.change_user(tx, "acme", "ann", status="disabled", now=3).id == "usr_1"
     ledger.close()
 
 
