@@ -132,7 +132,7 @@ def test_60500_for_a_fault_inside_without_a_trace(fox: Fox, client: Client, monk
 def test_a_method_that_is_not_served_is_405_and_an_unknown_path_404(refused: Fox) -> None:
     answer = refused.client.post(f"{BASE}{FLOW}", headers=refused.headers)
     assert (answer.status_code, answer.json()["code"]) == (405, 10086)
-    for path in ("get-region-list", "proxy-list", "nothing"):
+    for path in ("dynamic-user-region", "nothing"):
         assert refused.client.get(f"{BASE}{path}", headers=refused.headers).status_code == 404
 
 

@@ -341,11 +341,6 @@ def test_a_range_of_182_days_is_10021_in_their_client(account: Account) -> None:
     assert code_of(refused) == 10021
 
 
-def test_what_is_not_served_is_no_answer_of_ours(account: Account) -> None:
-    with account.client() as client, pytest.raises(Exception, match="404"):
-        client.list_countries()
-
-
 def test_the_python_of_the_page_runs_as_written(account: Account) -> None:
     account.grant(10 * MB)
     page = (Path(__file__).parents[3] / "docs/dialects/thordata.md").read_text()
