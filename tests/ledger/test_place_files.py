@@ -13,10 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flowtally.core.errors import Unprocessable
+from flowtally.core.words import PlaceFormat
 from flowtally.ledger.inventory import catalogue as of
 from flowtally.ledger.inventory import iso
 from flowtally.ledger.inventory.catalogue import Catalogue, make_catalogue
-from flowtally.ledger.inventory.place_files import COLUMNS, PlaceFormat, read_rows
+from flowtally.ledger.inventory.place_files import COLUMNS, read_rows
 from flowtally.protocol import PlaceRow
 
 

@@ -10,11 +10,11 @@ from msgspec import Meta
 from flowtally.core.edges import format_instant
 from flowtally.core.errors import NotFound, Unprocessable, UnsupportedMedia
 from flowtally.core.media import CSV, JSON, NDJSON
-from flowtally.core.words import PlaceKind
+from flowtally.core.words import PlaceFormat, PlaceKind
 from flowtally.ingest.decompress import decompress
 from flowtally.ledger.inventory import places
 from flowtally.ledger.inventory.catalogue import Catalogue, Place, make_catalogue
-from flowtally.ledger.inventory.place_files import PlaceFormat, read_rows
+from flowtally.ledger.inventory.place_files import read_rows
 from flowtally.ledger.inventory.places import PlaceCatalogue
 from flowtally.ledger.pages import ListPage
 from flowtally.protocol import PlaceAnswer, PlaceCatalogueAnswer, PlaceRow

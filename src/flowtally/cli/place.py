@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final
 
 import typer
 
@@ -12,7 +12,7 @@ from flowtally.cli.grouped import CommandGroup, example
 from flowtally.cli.show.output import Json, document, facts, note, table, when
 from flowtally.client import ApiError
 from flowtally.core.media import CSV, JSON
-from flowtally.core.words import PlaceKind
+from flowtally.core.words import PlaceFormat, PlaceKind
 from flowtally.protocol import PlaceCatalogueAnswer
 
 commands = typer.Typer(
@@ -46,7 +46,7 @@ def import_places(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="CSV with a header, a JSON array, or an object a line.")],
     product: Annotated[str, typer.Option("--product", help="The product that has these places.")] = "residential",
     format: Annotated[
-        Literal["csv", "json"] | None,
+        PlaceFormat | None,
         typer.Option("--format", help="What the file is. Default: by the ending of its name, else CSV."),
     ] = None,
     json: Json = False,

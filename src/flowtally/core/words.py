@@ -42,4 +42,5 @@ LeaseState = Literal["active", "grace", "ended", "released"]  # `grace`: it has 
 LeaseStep = Literal["given", "bought", "renewed", "upgraded", "released"]  # what happened to a lease
 StockState = Literal["free", "leased", "kept", "retired"]  # `kept`: for the last holder, who may still renew
 Aggregation = Literal["mean", "max", "min", "last", "sum"]  # how the samples of a period become one value
+PlaceFormat = Literal["csv", "json"]  # of a file of places
 PlaceKind = Literal["country", "state", "city", "asn"]  # asn: an autonomous system

@@ -11,13 +11,13 @@ import csv
 import json
 from collections.abc import Iterator, Sequence
 from io import StringIO
-from typing import Any, Final, Literal, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import msgspec
 
 from flowtally.core.media import BOM
+from flowtally.core.words import PlaceFormat
 
-PlaceFormat = Literal["csv", "json"]
 COLUMNS: Final = ("country", "country_name", "state", "state_name", "city", "city_code", "asn", "asn_name")
 _KNOWN: Final = frozenset(COLUMNS)
 _SPACE: Final = " \t\r\n"
