@@ -28,7 +28,7 @@ from flowtally.ledger.database import Ledger
 from flowtally.ledger.erasing import erased_accounts, erasures
 from flowtally.ledger.installation import read_installation
 from flowtally.ledger.inventory import gateways, lease_plans, orders, places, stock
-from flowtally.ledger.inventory.catalogue import Catalogue, Place
+from flowtally.ledger.inventory.catalogue import Catalogue, OfferedPlace
 from flowtally.ledger.inventory.stock import NewStock
 from flowtally.ledger.money import plans, purchases, wallet
 from flowtally.ledger.people import accounts, credentials, managed, rotation, senders, users, whitelist
@@ -177,7 +177,7 @@ COMMANDS: dict[str, Command] = {
         tx, "residential", "a.example", 10, 19, session="sticky", hold_s=600, country="US", now=NOW
     ),
     "replace_places": lambda tx, w: places.replace_places(
-        tx, "residential", Catalogue([Place("country", "US", "", "US", "United States")]), now=NOW
+        tx, "residential", Catalogue([OfferedPlace("country", "US", "", "US", "United States")]), now=NOW
     ),
     "use_key": lambda tx, w: used_keys.use_key(tx, "acme", "order-7", DIGEST, now=NOW),
     "remember": lambda tx, w: idempotency.remember(tx, w.asking, "k", DIGEST, status=201, answer={"id": 1}, now=NOW),

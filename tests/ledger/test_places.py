@@ -14,7 +14,7 @@ from flowtally.core.words import PlaceKind
 from flowtally.ledger.checks import rules
 from flowtally.ledger.database import Ledger
 from flowtally.ledger.inventory import places
-from flowtally.ledger.inventory.catalogue import KINDS, Catalogue, Place, make_catalogue
+from flowtally.ledger.inventory.catalogue import KINDS, Catalogue, OfferedPlace, make_catalogue
 from flowtally.ledger.inventory.place_files import read_rows
 from flowtally.ledger.trail import made
 
@@ -138,10 +138,12 @@ FOUND: Final = st.lists(
 @given(found=FOUND, limit=st.integers(1, 4))
 def test_pages_and_ranges_are_what_is_there(ledger: Ledger, found: list[tuple[str, str, str]], limit: int) -> None:
     """Of any codes: those that begin like another one, too."""
-    cities = {(country, state, name): Place("city", country, state, name, name) for country, state, name in found}
-    inside = {Place("country", country, "", country, country) for country, _, _ in found}
-    inside |= {Place("state", country, "", state, state) for country, state, _ in found if state}
-    whole = [*inside, *cities.values(), Place("country", "ZZ", "", "ZZ", "Z")]
+    cities = {
+        (country, state, name): OfferedPlace("city", country, state, name, name) for country, state, name in found
+    }
+    inside = {OfferedPlace("country", country, "", country, country) for country, _, _ in found}
+    inside |= {OfferedPlace("state", country, "", state, state) for country, state, _ in found if state}
+    whole = [*inside, *cities.values(), OfferedPlace("country", "ZZ", "", "ZZ", "Z")]
     whole.sort(key=lambda one: (KINDS.index(one.kind), one.key))
     with ledger.begin() as tx:
         places.replace_places(tx, "isp", Catalogue(whole), now=NOW)

@@ -13,7 +13,7 @@ from flowtally.core.media import CSV, JSON, NDJSON
 from flowtally.core.words import PlaceFormat, PlaceKind
 from flowtally.ingest.decompress import decompress
 from flowtally.ledger.inventory import places
-from flowtally.ledger.inventory.catalogue import Catalogue, Place, make_catalogue
+from flowtally.ledger.inventory.catalogue import Catalogue, OfferedPlace, make_catalogue
 from flowtally.ledger.inventory.place_files import read_rows
 from flowtally.ledger.inventory.places import PlaceCatalogue
 from flowtally.ledger.pages import ListPage
@@ -148,5 +148,5 @@ def _show(one: PlaceCatalogue) -> PlaceCatalogueAnswer:
     )
 
 
-def _show_place(one: Place) -> PlaceAnswer:
+def _show_place(one: OfferedPlace) -> PlaceAnswer:
     return PlaceAnswer(one.kind, one.country, one.state or None, one.code, one.name)

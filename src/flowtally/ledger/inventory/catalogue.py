@@ -23,7 +23,7 @@ from flowtally.core.texts import printable, text_fault
 from flowtally.core.units import counted
 from flowtally.core.words import PlaceKind
 from flowtally.ledger.inventory import iso
-from flowtally.ledger.inventory.place_files import LineFault, Row
+from flowtally.ledger.inventory.place_files import Row, RowFault
 
 MAX_PLACES: Final = 500_000  # of a product
 MAX_NAME_CHARS: Final = 128
@@ -35,7 +35,7 @@ _ASN: Final = re.compile(r"(?:AS)?([1-9][0-9]{0,9})", re.IGNORECASE)
 MAX_ASN: Final = 2**32 - 1
 
 
-class Place(msgspec.Struct, frozen=True):
+class OfferedPlace(msgspec.Struct, frozen=True):
     """A place that a product has. `state`: of a city, the code of its state, empty where it is in none."""
 
     kind: PlaceKind
@@ -59,7 +59,7 @@ def key_of(kind: PlaceKind, country: str, state: str, code: str) -> str:
 class Catalogue(msgspec.Struct, frozen=True):
     """All places of a product, in order of kind and key."""
 
-    places: list[Place]
+    places: list[OfferedPlace]
 
     def count(self, kind: PlaceKind) -> int:
         return sum(one.kind == kind for one in self.places)
@@ -77,7 +77,7 @@ def digest_of(said: Iterable[tuple[str, str, str]]) -> str:
     return whole.hexdigest()
 
 
-def make_catalogue(rows: Iterable[Row | LineFault]) -> Catalogue:
+def make_catalogue(rows: Iterable[Row | RowFault]) -> Catalogue:
     """Unprocessable names the lines that are wrong (`faults`, the first of them), and how many there are."""
     reading = _Reading()
     for row in rows:
@@ -106,21 +106,21 @@ class _Wrong(Exception):
 class _Reading:
     def __init__(self) -> None:
         self.seen: dict[PlaceKind, dict[str, _Seen]] = {kind: {} for kind in KINDS}
-        self.faults: list[LineFault] = []
+        self.faults: list[RowFault] = []
         self.wrong = 0
         self.states: dict[tuple[str, str], tuple[str, str | None]] = {}
 
-    def take(self, row: Row | LineFault) -> None:
-        if isinstance(row, LineFault):
+    def take(self, row: Row | RowFault) -> None:
+        if isinstance(row, RowFault):
             self._note(row)
             return
         line, values = row
         try:
             self._take(line, *values)
         except _Wrong as error:
-            self._note(LineFault(line, error.field, error.reason))
+            self._note(RowFault(line, error.field, error.reason))
 
-    def _note(self, fault: LineFault) -> None:
+    def _note(self, fault: RowFault) -> None:
         self.wrong += 1
         if len(self.faults) < MAX_TOLD:
             self.faults.append(fault)
@@ -169,7 +169,7 @@ class _Reading:
 
     def end(self) -> Catalogue:
         places = [
-            Place(kind, one.country, one.state, one.code, self._named(kind, one))
+            OfferedPlace(kind, one.country, one.state, one.code, self._named(kind, one))
             for kind in KINDS
             for _, one in sorted(self.seen[kind].items())
         ]
@@ -190,7 +190,7 @@ class _Reading:
         if known is None:
             told = f"ISO 3166 knows no {kind} {_shown(one.code)}"
             where = "" if kind == "country" else f" of {one.country}"
-            self._note(LineFault(one.line, kind, f"{told}{where}: correct it, or name it ({kind}_name)"))
+            self._note(RowFault(one.line, kind, f"{told}{where}: correct it, or name it ({kind}_name)"))
         return known or ""
 
     def _refused(self) -> Unprocessable:

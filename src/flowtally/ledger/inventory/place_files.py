@@ -23,7 +23,7 @@ _KNOWN: Final = frozenset(COLUMNS)
 _SPACE: Final = " \t\r\n"
 
 
-class LineFault(msgspec.Struct, frozen=True):
+class RowFault(msgspec.Struct, frozen=True):
     """What is wrong with a line of the file. `field`: its column; empty: the line as a whole."""
 
     line: int
@@ -41,17 +41,17 @@ class _Object(list[tuple[str, Any]]):
 _DECODER: Final = json.JSONDecoder(object_pairs_hook=_Object, parse_float=float, parse_constant=str)
 
 
-def read_rows(body: bytes, form: PlaceFormat) -> Iterator[Row | LineFault]:
+def read_rows(body: bytes, form: PlaceFormat) -> Iterator[Row | RowFault]:
     """The rows of the file in order, and what is wrong in between."""
     try:
         text = body.removeprefix(BOM).decode()
     except UnicodeDecodeError as error:
-        yield LineFault(1 + body.count(b"\n", 0, error.start), "", "this is no UTF-8")
+        yield RowFault(1 + body.count(b"\n", 0, error.start), "", "this is no UTF-8")
         return
     yield from _csv(text) if form == "csv" else _json(text)
 
 
-def _csv(text: str) -> Iterator[Row | LineFault]:
+def _csv(text: str) -> Iterator[Row | RowFault]:
     reader = csv.reader(StringIO(text, newline=""), strict=True)
     places: list[int] | None = None
     while True:
@@ -59,7 +59,7 @@ def _csv(text: str) -> Iterator[Row | LineFault]:
         try:
             values = next(reader, None)
         except csv.Error as error:
-            yield LineFault(line, "", f"this is no CSV: {error}")
+            yield RowFault(line, "", f"this is no CSV: {error}")
             return
         if values is None:
             return
@@ -68,12 +68,12 @@ def _csv(text: str) -> Iterator[Row | LineFault]:
         if places is None:
             header = [one.strip().lower() for one in values]
             if fault := _header_fault(header):
-                yield LineFault(line, "", fault)
+                yield RowFault(line, "", fault)
                 return
             places = [header.index(name) if name in header else len(header) for name in COLUMNS]
             width = len(header)
         elif len(values) != width:
-            yield LineFault(line, "", f"it has {len(values)} values, the header has {width} columns")
+            yield RowFault(line, "", f"it has {len(values)} values, the header has {width} columns")
         else:
             values.append("")  # what a column says that is not there
             yield line, [values[place].strip() for place in places]
@@ -89,7 +89,7 @@ def _header_fault(header: Sequence[str]) -> str:
     return "" if "country" in header else "the header has no column country"
 
 
-def _json(text: str) -> Iterator[Row | LineFault]:
+def _json(text: str) -> Iterator[Row | RowFault]:
     at = _skip(text, 0)
     listed = text.startswith("[", at)
     line, counted = 1, 0
@@ -102,16 +102,16 @@ def _json(text: str) -> Iterator[Row | LineFault]:
         try:
             found, end = _DECODER.raw_decode(text, at)
         except json.JSONDecodeError as error:
-            yield LineFault(line + text.count("\n", counted, error.pos), "", f"this is no JSON: {error.msg}")
+            yield RowFault(line + text.count("\n", counted, error.pos), "", f"this is no JSON: {error.msg}")
             return
         except (RecursionError, ValueError):  # a number of more digits than are read
-            yield LineFault(line, "", "this is no object of texts")
+            yield RowFault(line, "", "this is no object of texts")
             return
         yield _row(line, found)
         at = _skip(text, end)
         if not listed:
             if at < len(text) and "\n" not in text[end:at]:
-                yield LineFault(line, "", "something stands behind the object")
+                yield RowFault(line, "", "something stands behind the object")
                 return
         elif text.startswith(",", at):
             at = _skip(text, at + 1)
@@ -123,7 +123,7 @@ def _json(text: str) -> Iterator[Row | LineFault]:
         else:
             break
     if listed:
-        yield LineFault(1 + text.count("\n", 0, at), "", "this is no JSON: the array does not end")
+        yield RowFault(1 + text.count("\n", 0, at), "", "this is no JSON: the array does not end")
 
 
 def _skip(text: str, at: int) -> int:
@@ -133,25 +133,25 @@ def _skip(text: str, at: int) -> int:
     return at
 
 
-def _nothing_after(text: str, at: int) -> Iterator[LineFault]:
+def _nothing_after(text: str, at: int) -> Iterator[RowFault]:
     at = _skip(text, at)
     if at < len(text):
-        yield LineFault(1 + text.count("\n", 0, at), "", "something stands behind the array")
+        yield RowFault(1 + text.count("\n", 0, at), "", "something stands behind the array")
 
 
-def _row(line: int, found: Any) -> Row | LineFault:
+def _row(line: int, found: Any) -> Row | RowFault:
     if not isinstance(found, _Object):
-        return LineFault(line, "", "this is no object")
+        return RowFault(line, "", "this is no object")
     members = dict(found)
     if len(members) < len(found):
-        return LineFault(line, "", "a member stands in it twice")
+        return RowFault(line, "", "a member stands in it twice")
     for name, value in members.items():
         if name not in _KNOWN:
-            return LineFault(line, "", f"there is no member {name[:60]!r}; known: {', '.join(COLUMNS)}")
+            return RowFault(line, "", f"there is no member {name[:60]!r}; known: {', '.join(COLUMNS)}")
         if value is None:
             members[name] = ""
         elif type(value) is int and name == "asn":
             members[name] = str(value)
         elif type(value) is not str:
-            return LineFault(line, name, "a text is expected")
+            return RowFault(line, name, "a text is expected")
     return line, [members[name].strip() if name in members else "" for name in COLUMNS]

@@ -16,7 +16,7 @@ from flowtally.core.errors import BadRequest, NotFound
 from flowtally.core.texts import may_be_known
 from flowtally.core.words import PlaceKind
 from flowtally.ledger import trail
-from flowtally.ledger.inventory.catalogue import Catalogue, Place
+from flowtally.ledger.inventory.catalogue import Catalogue, OfferedPlace
 from flowtally.ledger.pages import DEFAULT_LIMIT, ListPage, read_page
 from flowtally.ledger.tables import place_catalogues, places
 from flowtally.ledger.texts import check_id
@@ -67,7 +67,7 @@ def _insert(tx: Connection) -> str:
     return written if tx.dialect.name == "sqlite" else written.replace("?", "%s")
 
 
-def _row(product: str, one: Place) -> tuple[str, ...]:
+def _row(product: str, one: OfferedPlace) -> tuple[str, ...]:
     """In the order of the table."""
     return product, one.kind, one.key, one.country, one.state, one.code, one.name
 
@@ -109,7 +109,7 @@ def list_places(
     state: str | None = None,
     after: str | None = None,
     limit: int = DEFAULT_LIMIT,
-) -> ListPage[Place]:
+) -> ListPage[OfferedPlace]:
     """A page of the product's places of this kind, in order of country, state and code. `state`: its code, of cities
     alone and with its country. NotFound where the product has no places, BadRequest."""
     if state is not None and (kind != "city" or country is None):
@@ -117,18 +117,18 @@ def list_places(
     read_catalogue(tx, product)
     query = select(*_SHOWN).where(_those(product, kind, country, state))
     asked = (product, kind, country, state)
-    return read_page(tx, "places", query, places.c.key, Place, asked, after=after, limit=limit)
+    return read_page(tx, "places", query, places.c.key, OfferedPlace, asked, after=after, limit=limit)
 
 
 def find_places(
     tx: Connection, product: str, kind: PlaceKind, country: str | None = None, state: str | None = None, *, most: int
-) -> list[Place]:
+) -> list[OfferedPlace]:
     """The same at once, for wires that have no pages: none where the product has no places. At most `most` and one."""
     query = select(*_SHOWN).where(_those(product, kind, country, state)).order_by(places.c.key)
-    return [Place(*row) for row in tx.execute(query.limit(most + 1))]
+    return [OfferedPlace(*row) for row in tx.execute(query.limit(most + 1))]
 
 
-def names_of(found: Iterable[Place]) -> dict[str, str]:
+def names_of(found: Iterable[OfferedPlace]) -> dict[str, str]:
     """By code."""
     return {one.code: one.name for one in found}
 

@@ -8,7 +8,7 @@ from typing import Final
 from flowtally.core.errors import Unprocessable
 from flowtally.core.words import PlaceKind
 from flowtally.ledger.inventory import iso, places
-from flowtally.ledger.inventory.catalogue import Place
+from flowtally.ledger.inventory.catalogue import OfferedPlace
 from flowtally.vendors.base import DialectCall, Nothing, Route, declaring
 from flowtally.vendors.ipfoxy import wire
 from flowtally.vendors.ipfoxy.wire import CityRegion, CountryRegion, StateRegion
@@ -53,18 +53,18 @@ def list_regions(call: DialectCall, given: Nothing) -> list[CountryRegion]:
     return [_country(one, states[one.code]) for one in _listed(call, "country")]
 
 
-def _country(one: Place, states: list[StateRegion]) -> CountryRegion:
+def _country(one: OfferedPlace, states: list[StateRegion]) -> CountryRegion:
     """In a language in which its name is not known it is called as in English."""
     chinese, russian, traditional = (iso.country_name_in(one.code, each) or one.name for each in iso.LANGUAGES)
     return CountryRegion(chinese, one.name, russian, traditional, one.code, states)
 
 
-def _spoken(one: Place) -> str:
+def _spoken(one: OfferedPlace) -> str:
     """As logins have it, whose letters are large or small as people like: `Mountprospect`."""
     return one.code.capitalize()
 
 
-def _listed(call: DialectCall, kind: PlaceKind) -> list[Place]:
+def _listed(call: DialectCall, kind: PlaceKind) -> list[OfferedPlace]:
     found = places.find_places(call.tx, call.settings.regions_product, kind, most=MOST_LISTED)
     if len(found) > MOST_LISTED:
         raise Unprocessable(f"More than {MOST_LISTED} places of a kind are in no list of this dialect")

@@ -6,7 +6,7 @@ from typing import Final
 
 from flowtally.core.words import PlaceKind
 from flowtally.ledger.inventory import places
-from flowtally.ledger.inventory.catalogue import Place
+from flowtally.ledger.inventory.catalogue import OfferedPlace
 from flowtally.vendors.base import DialectCall, Route, declaring
 from flowtally.vendors.thordata import wire
 from flowtally.vendors.thordata.parameters import CitiesAsked, CountriesAsked, CountryAsked, WhichPlaces
@@ -85,7 +85,7 @@ def list_asns(call: DialectCall, given: CountryAsked) -> list[AsnRow]:
     return [AsnRow(one.country, one.code, one.name) for one in _listed(call, "asn", given.asked())]
 
 
-def _listed(call: DialectCall, kind: PlaceKind, asked: WhichPlaces) -> list[Place]:
+def _listed(call: DialectCall, kind: PlaceKind, asked: WhichPlaces) -> list[OfferedPlace]:
     state = asked.state if kind == "city" else None
     found = places.find_places(call.tx, asked.family, kind, asked.country, state, most=MOST_LISTED)
     if len(found) > MOST_LISTED:
