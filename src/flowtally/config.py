@@ -109,6 +109,15 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             le=10_000_000,
         ),
     ] = 10_000
+    lease_grace_s: Annotated[
+        int,
+        Meta(
+            description="For how many seconds after its end a lease can be renewed. For so long nobody else can lease "
+            "what it was of. It holds for leases that begin afterwards.",
+            ge=0,
+            le=366 * 86_400,
+        ),
+    ] = 0
     max_users: Annotated[
         int,
         Meta(

@@ -39,6 +39,17 @@ def stock(filled: Filled) -> Stock:
         offered = {"product": ("residential", "mobile")[n % 2], "host": "a.example", "first_port": n + 1}
         write(filled, "/v1/gateways", offered)
     write(filled, "/v1/plans/plan3/retire", {})
+    for n in range(4):
+        write(
+            filled, "/v1/lease-plans", {"id": f"isp{n}", "kind": ("isp", "other")[n % 2], "days": 30, "price_micros": 1}
+        )
+    write(filled, "/v1/lease-plans/isp3/retire", {})
+    for n in range(7):
+        write(
+            filled,
+            "/v1/stock",
+            {"kind": ("isp", "other")[n // 6], "address": f"192.0.2.{n}", "country": ("US", "DE")[n % 2]},
+        )
     return Stock(filled, {account: stock_account(filled, account) for account in ACCOUNTS})
 
 
@@ -64,6 +75,7 @@ def stock_account(filled: Filled, account: str) -> dict[str, str]:
     for made in write(filled, f"{of}/vouchers", {"amount": 1, "count": 6})["items"][:3]:
         write(filled, f"{of}/vouchers/{made['id']}/revoke")
     connect(filled, account)
+    item = lease(filled, account)
     first = write(filled, f"{of}/periods", method="GET")["items"][0]["id"]
     for day in range(2, 7):
         at, last = NOW + len(filled.usage.rows) * 1_000, filled.usage.published().block
@@ -76,6 +88,20 @@ def stock_account(filled: Filled, account: str) -> dict[str, str]:
         "provider": f"thor-{account}",
         "product": "mobile",
     }
+    names = {"account": account, "user": f"fay of {account}", "period": first, "provider": f"thor-{account}"}
+    return names | {"stock": item}
+
+
+def lease(filled: Filled, account: str) -> str:
+    """Leases of one address after the other, and one of it that is held; which it is."""
+    of = f"/v1/accounts/{account}/leases"
+    free = write(filled, "/v1/stock?kind=isp&status=free", method="GET")["items"]
+    for item in [free[0]["id"]] * 3:
+        made = write(filled, f"{of}/give", {"stock": item})["leases"][0]["id"]
+        write(filled, f"{of}/{made}/release")
+    for one in free[:3]:
+        write(filled, f"{of}/give", {"stock": one["id"]})
+    return str(free[0]["id"])
 
 
 def connect(filled: Filled, account: str) -> None:

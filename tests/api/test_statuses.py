@@ -66,6 +66,11 @@ BODIES: dict[str, Body] = {
     "PUT /v1/accounts/{account}/shadow/{dialect}": {"enabled": True, "provider": "thor"},
     "DELETE /v1/accounts/{account}/providers/{provider}": None,
     "POST /v1/accounts/{account}/purchases": {"plan": "small"},
+    "POST /v1/accounts/{account}/leases": {"plan": "isp"},
+    "POST /v1/accounts/{account}/leases/give": {"stock": "free"},
+    "POST /v1/accounts/{account}/leases/{lease}/renew": {},
+    "POST /v1/accounts/{account}/leases/{lease}/upgrade": {"plan": "larger"},
+    "POST /v1/accounts/{account}/leases/{lease}/release": None,
     "POST /v1/accounts/{account}/users": {"name": "new"},
     "PATCH /v1/accounts/{account}/users/{user}": {"product": "mobile"},
     "DELETE /v1/accounts/{account}/users/{user}": None,
@@ -103,6 +108,7 @@ def make_world(make_client: Callable[..., Client]) -> Callable[[Status], World]:
         theirs = world.post("/v1/accounts/beta/vouchers", {"amount": 5})["items"][0]
         world.post("/v1/accounts/acme/wallet/deposits", {"amount_micros": 1000})
         world.post("/v1/plans", {"id": "small", "name": "Small", "amount": 5, "price_micros": 5})
+        free, lease = _leased(world)
         for path in ("/v1/accounts/acme/whitelist", f"/v1/accounts/acme/users/{user}/whitelist"):
             client.put(f"{path}/traffic/192.0.2.1", json={})
         thor = {"name": "thor", "vendor": "whitepages", "secrets": {"key": "aaaa"}}
@@ -115,7 +121,7 @@ def make_world(make_client: Callable[..., Client]) -> Callable[[Status], World]:
         names = {"grant": made["id"], "user": user, "allocation": allocation, "credential": credential}
         names |= {"voucher": mine[0]["id"], "mine": mine[1]["code"], "cdk": mine[2]["code"], "theirs": theirs["code"]}
         names |= {"pool": "traffic", "address": "192.0.2.1", "account": "acme", "provider": "thor"}
-        names["dialect"] = "whitepages"
+        names |= {"dialect": "whitepages", "free": free, "lease": lease}
         _vendors_users(world)
         world = msgspec.structs.replace(world, ids=names)
         client.patch("/v1/accounts/acme", json={"status": "closed" if status == "erased" else status})
@@ -125,6 +131,16 @@ def make_world(make_client: Callable[..., Client]) -> Callable[[Status], World]:
         return world
 
     return make
+
+
+def _leased(world: World) -> tuple[str, str]:
+    """Something that can be given, and a lease; another one is free to be bought."""
+    for name, cores in (("isp", None), ("larger", 4)):
+        plan = {"id": name, "kind": "isp", "days": 30, "price_micros": 5, "cpu_cores": cores}
+        world.post("/v1/lease-plans", plan)
+    leased, _, free = (world.post("/v1/stock", {"kind": "isp", "address": f"192.0.2.{n}"})["id"] for n in range(3))
+    order = world.post("/v1/accounts/acme/leases/give", {"stock": leased, "plan": "isp"})
+    return free, order["leases"][0]["id"]
 
 
 def erased(world: World) -> None:
@@ -164,7 +180,7 @@ def told() -> dict[str, dict[Status, str]]:
 def in_order() -> list[str]:
     """Those that take away what others need come last."""
     first = [name for name in BODIES if name not in LAST]
-    return [*sorted(first, key=lambda name: ("DELETE" in name, "/revoke" in name)), *LAST]
+    return [*sorted(first, key=lambda name: ("DELETE" in name, "/revoke" in name or "/release" in name)), *LAST]
 
 
 def asked(world: World, name: str) -> str:
@@ -172,6 +188,8 @@ def asked(world: World, name: str) -> str:
     body = BODIES[name]
     if path.endswith("/redemptions"):
         body = {"code": world.ids["theirs"]}
+    if path.endswith("/leases/give"):
+        body = {"stock": world.ids["free"]}
     if path.endswith("/wallet/adjustments"):
         balance = world.client.get("/v1/accounts/acme/wallet").json()["balance_micros"]
         body = {"amount_micros": -balance or -5, "reason": "paid out"}

@@ -22,6 +22,9 @@ NAMES |= {
     "purchase": "ord_x",
     "sender": "snd_x",
     "gateway": "gtw_x",
+    "lease": "lse_x",
+    "order": "ord_x",
+    "stock": "stk_x",
 }
 NAMES |= {"user": "alice", "allocation": "alc_x", "period": "per_x", "address": "203.0.113.7", "voucher": "vch_x"}
 STANDARD = {"type", "title", "status", "detail", "code", "request_id"}

@@ -18,7 +18,7 @@ from flowtally.answers.changes import KIND, Place
 from flowtally.core import tokens
 from flowtally.core.corrections import NOTHING, Quantities
 from flowtally.core.cursors import Walk
-from flowtally.core.edges import format_instant
+from flowtally.core.edges import format_if_any, format_instant
 from flowtally.ledger.checks import rules
 
 Check = Callable[[World, Random], None]
@@ -449,6 +449,19 @@ def money(world: World, chance: Random) -> None:
     assert active == {one.id for one in world.model.plans if not one.retired}
 
 
+def leases(world: World, chance: Random) -> None:
+    """Who has what until when is what was agreed on, and nobody has what another has."""
+    for account in ACCOUNTS:
+        told = world.ask("GET", f"/v1/accounts/{account.name}/leases", limit=1000)["items"]
+        mine = [one for one in world.model.leases if one.account == account.name]
+        seen = [(one["id"], one["stock"], one["starts_at"], one["ends_at"], one["released_at"]) for one in told]
+        assert seen == [(one.id, one.item, *map(format_if_any, (one.start, one.end, one.released))) for one in mine]
+    held = {one.item for one in world.model.leases if world.now < one.over_at()}
+    listed = world.ask("GET", "/v1/stock", limit=1000)["items"]
+    assert {one["id"] for one in listed if one["status"] == "leased"} == held
+    assert len(held) == sum(world.now < one.over_at() for one in world.model.leases)
+
+
 def the_ledger_keeps_its_own_rules(world: World, chance: Random) -> None:
     with world.services.ledger.read() as tx:
         assert list(rules.faults(tx)) == []
@@ -475,6 +488,7 @@ CHECKS: Final[tuple[Check, ...]] = (
     held,
     periods,
     money,
+    leases,
     the_ledger_keeps_its_own_rules,
 )
 

@@ -119,6 +119,28 @@ class Period:
 
 
 @dataclass
+class LeasePlan:
+    id: str
+    days: int
+    price: int
+
+
+@dataclass
+class Leased:
+    """Who has what is in stock, from when until when."""
+
+    id: str
+    account: str
+    item: str
+    start: int
+    end: int
+    released: int | None = None
+
+    def over_at(self) -> int:
+        return self.end if self.released is None else self.released
+
+
+@dataclass
 class Plan:
     id: str
     pool: str
@@ -149,6 +171,9 @@ class Model:
     periods: list[Period] = field(default_factory=list)
     money: dict[str, list[int]] = field(default_factory=lambda: defaultdict(list))  # what moved an account's wallet
     plans: list[Plan] = field(default_factory=list)
+    stock: list[str] = field(default_factory=list)  # ids, in order
+    lease_plans: list[LeasePlan] = field(default_factory=list)
+    leases: list[Leased] = field(default_factory=list)
     bought: dict[str, list[tuple[Plan, str]]] = field(default_factory=lambda: defaultdict(list))  # with its grant
     counters: dict[str, Metered] = field(default_factory=lambda: defaultdict(Metered))
     erased: set[str] = field(default_factory=set)  # accounts

@@ -21,7 +21,21 @@ from tests.conftest import NOW
 from tests.ingest.conftest import Death
 from tests.ingest.said import a_statement, figure, later
 from tests.world import checks
-from tests.world.model import POOLS, PURSES, Account, Allocation, Period, Plan, Row, User, Voucher, inside, total
+from tests.world.model import (
+    POOLS,
+    PURSES,
+    Account,
+    Allocation,
+    Leased,
+    LeasePlan,
+    Period,
+    Plan,
+    Row,
+    User,
+    Voucher,
+    inside,
+    total,
+)
 from tests.world.world import DAY, NAMES, REWARD, Key, World
 
 from flowtally.core.burndown import Grant
@@ -447,6 +461,60 @@ def buy_a_plan(world: World, chance: Random) -> None:
         (plan.pool, Grant(made["grant"], plan.amount, 100, second_of(world.now), ends, None))
     )
     world.edges += [second_of(world.now), *([] if ends is None else [ends])]
+
+
+@verb(2)
+def put_into_stock(world: World, chance: Random) -> None:
+    """Another address, and a plan to lease it by."""
+    number = len(world.model.stock)
+    made = world.write("/v1/stock", {"kind": "isp", "address": f"10.1.{number // 250}.{number % 250}"})
+    world.model.stock.append(made["id"])
+    asked = {"kind": "isp", "days": chance.choice([1, 9]), "price_micros": chance.randrange(1, 30)}
+    plan = world.write("/v1/lease-plans", asked)
+    world.model.lease_plans.append(LeasePlan(plan["id"], plan["days"], plan["price_micros"]))
+
+
+@verb(5)
+def lease_an_address(world: World, chance: Random) -> None:
+    """What was free for longest, for its price, or nothing."""
+    if not world.model.lease_plans:
+        return
+    account, plan = world.account(), chance.choice(world.model.lease_plans)
+    path, asked = f"/v1/accounts/{account}/leases", {"plan": plan.id}
+    since = {item: max([one.over_at() for one in world.model.leases if one.item == item], default=0)
+             for item in world.model.stock}  # fmt: skip
+    free = sorted((item for item in since if since[item] <= world.now), key=lambda item: (since[item], item))
+    held = sum(world.model.money[account])
+    if not free or plan.price > held:
+        problem = world.ask("POST", path, asked, status=409)
+        assert problem["code"] == ("insufficient_funds" if free else "out_of_stock")
+        return
+    made = world.write(path, asked)
+    [lease] = made["leases"]
+    assert (lease["stock"], made["price_micros"]) == (free[0], plan.price)
+    world.model.money[account].append(-plan.price)
+    world.model.leases.append(Leased(lease["id"], account, free[0], world.now, world.now + plan.days * DAY))
+
+
+@verb(4)
+def renew_or_release_a_lease(world: World, chance: Random) -> None:
+    """From its end, as long as it lasts."""
+    if not world.model.leases:
+        return
+    lease, plan = chance.choice(world.model.leases), chance.choice(world.model.lease_plans)
+    path, held = f"/v1/accounts/{lease.account}/leases/{lease.id}", sum(world.model.money[lease.account])
+    lasts = lease.released is None and world.now < lease.end
+    if chance.random() < 0.3:
+        world.write(f"{path}/release", None, status=200)
+        lease.released = world.now if lasts else lease.released
+        return
+    if not lasts or plan.price > held:
+        problem = world.ask("POST", f"{path}/renew", {"plan": plan.id}, status=409)
+        assert problem["code"] == ("insufficient_funds" if lasts else "lease_ended")
+        return
+    assert world.write(f"{path}/renew", {"plan": plan.id}, status=200)["price_micros"] == plan.price
+    world.model.money[lease.account].append(-plan.price)
+    lease.end += plan.days * DAY
 
 
 @verb(3)

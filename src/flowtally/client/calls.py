@@ -22,7 +22,7 @@ from flowtally.core.media import ARROW, JSON
 from flowtally.core.readings import Reading
 from flowtally.core.samples import ServerSample
 from flowtally.core.texts import as_listed
-from flowtally.core.words import Aggregation, ExportFormat, Fill, Logins, PlaceKind, Unit
+from flowtally.core.words import Aggregation, ExportFormat, Fill, LeaseState, Logins, PlaceKind, StockState, Unit
 
 PLACES_TIMEOUT_S: Final = 120.0  # half a million of them take their time
 CHECK_TIMEOUT_S: Final = 90.0  # the server gives a check a minute
@@ -648,6 +648,129 @@ def purchases(account: str) -> Listing[p.PurchaseAnswer]:
 def purchase(account: str, purchase: str) -> ClientCall[p.PurchaseAnswer]:
     """What was bought, as the plan was then."""
     return read(f"/v1/accounts/{segment(account)}/purchases/{segment(purchase)}", p.PurchaseAnswer)
+
+
+# ── stock and leases
+
+
+def stock(
+    *,
+    kind: str | None = None,
+    address: str | None = None,
+    country: str | None = None,
+    status: StockState | None = None,
+) -> Listing[p.StockAnswer]:
+    """What can be leased, retired entries included; `address` finds every entry that an address ever had."""
+    given = {"kind": kind, "address": address, "country": country, "status": status}
+    query: Query = {name: value for name, value in given.items() if value is not None}
+    return Listing("/v1/stock", Page[p.StockAnswer], query)
+
+
+def stock_entry(stock: str) -> ClientCall[p.StockAnswer]:
+    return read(f"/v1/stock/{segment(stock)}", p.StockAnswer)
+
+
+def add_stock(request: p.StockRequest, *, once: str | None = None) -> ClientCall[p.StockAnswer]:
+    """Put an address or a server into stock. ApiError `conflict` where it is there already."""
+    return write("POST", "/v1/stock", p.StockAnswer, request, once=once)
+
+
+def import_stock(request: p.StockImportRequest, *, once: str | None = None) -> ClientCall[p.StockImportAnswer]:
+    """Put many into stock, all or none. ApiError `lines_refused` tells in `faults` what is wrong with which line."""
+    return write("POST", "/v1/stock/import", p.StockImportAnswer, request, once=once)
+
+
+def change_stock(stock: str, request: p.StockChange) -> ClientCall[p.StockAnswer]:
+    return write("PATCH", f"/v1/stock/{segment(stock)}", p.StockAnswer, request)
+
+
+def retire_stock(stock: str) -> ClientCall[p.StockAnswer]:
+    """Nobody can lease it from now on; who has it keeps it to the end."""
+    return write("POST", f"/v1/stock/{segment(stock)}/retire", p.StockAnswer)
+
+
+def holders(stock: str) -> Listing[p.HolderAnswer]:
+    """Who had it, and when."""
+    return Listing(f"/v1/stock/{segment(stock)}/leases", Page[p.HolderAnswer])
+
+
+def lease_plans(*, kind: str | None = None, retired: bool = False) -> Listing[p.LeasePlanAnswer]:
+    """For how much stock is leased; `retired`: also what no longer can be bought."""
+    query: Query = {} if kind is None else {"kind": kind}
+    if retired:
+        query["retired"] = "true"
+    return Listing("/v1/lease-plans", Page[p.LeasePlanAnswer], query)
+
+
+def lease_plan(plan: str) -> ClientCall[p.LeasePlanAnswer]:
+    return read(f"/v1/lease-plans/{segment(plan)}", p.LeasePlanAnswer)
+
+
+def create_lease_plan(request: p.LeasePlanRequest, *, once: str | None = None) -> ClientCall[p.LeasePlanAnswer]:
+    return write("POST", "/v1/lease-plans", p.LeasePlanAnswer, request, once=once)
+
+
+def retire_lease_plan(plan: str) -> ClientCall[p.LeasePlanAnswer]:
+    """Sell it no more; what was leased stays."""
+    return write("POST", f"/v1/lease-plans/{segment(plan)}/retire", p.LeasePlanAnswer)
+
+
+def buy_lease(account: str, request: p.LeaseRequest, *, once: str | None = None) -> ClientCall[p.LeaseOrderAnswer]:
+    """Lease from stock, paid from the wallet; ApiError `out_of_stock`, `insufficient_funds`."""
+    return write("POST", f"/v1/accounts/{segment(account)}/leases", p.LeaseOrderAnswer, request, once=once)
+
+
+def give_lease(
+    account: str, request: p.GivenLeaseRequest, *, once: str | None = None
+) -> ClientCall[p.LeaseOrderAnswer]:
+    """Let an account have something for nothing."""
+    return write("POST", f"/v1/accounts/{segment(account)}/leases/give", p.LeaseOrderAnswer, request, once=once)
+
+
+def leases(account: str, *, kind: str | None = None, status: LeaseState | None = None) -> Listing[p.LeaseAnswer]:
+    given = {"kind": kind, "status": status}
+    query: Query = {name: value for name, value in given.items() if value is not None}
+    return Listing(f"/v1/accounts/{segment(account)}/leases", Page[p.LeaseAnswer], query)
+
+
+def lease(account: str, lease: str) -> ClientCall[p.LeaseAnswer]:
+    return read(f"/v1/accounts/{segment(account)}/leases/{segment(lease)}", p.LeaseAnswer)
+
+
+def lease_terms(account: str, lease: str) -> Listing[p.LeaseTermAnswer]:
+    """What happened to it, and what was paid for which time."""
+    return Listing(f"/v1/accounts/{segment(account)}/leases/{segment(lease)}/terms", Page[p.LeaseTermAnswer])
+
+
+def lease_password(account: str, lease: str) -> ClientCall[p.LeasePasswordAnswer]:
+    """In clear; ApiError `not_found` where there is none, `lease_ended` when the lease is over."""
+    return read(f"/v1/accounts/{segment(account)}/leases/{segment(lease)}/password", p.LeasePasswordAnswer)
+
+
+def renew_lease(
+    account: str, lease: str, request: p.LeaseRenewal, *, once: str | None = None
+) -> ClientCall[p.LeaseOrderAnswer]:
+    """Go on from its end."""
+    path = f"/v1/accounts/{segment(account)}/leases/{segment(lease)}/renew"
+    return write("POST", path, p.LeaseOrderAnswer, request, once=once)
+
+
+def upgrade_lease(
+    account: str, lease: str, request: p.LeaseUpgrade, *, once: str | None = None
+) -> ClientCall[p.LeaseOrderAnswer]:
+    """Make it larger for the rest of its time."""
+    path = f"/v1/accounts/{segment(account)}/leases/{segment(lease)}/upgrade"
+    return write("POST", path, p.LeaseOrderAnswer, request, once=once)
+
+
+def release_lease(account: str, lease: str) -> ClientCall[p.LeaseAnswer]:
+    """End it now; nothing is paid back."""
+    return write("POST", f"/v1/accounts/{segment(account)}/leases/{segment(lease)}/release", p.LeaseAnswer)
+
+
+def lease_order(account: str, order: str) -> ClientCall[p.LeaseOrderAnswer]:
+    """What was done at once, and paid at once."""
+    return read(f"/v1/accounts/{segment(account)}/lease-orders/{segment(order)}", p.LeaseOrderAnswer)
 
 
 # ── vouchers and check-ins

@@ -191,6 +191,30 @@ class Client:
     purchases = _list(calls.purchases)
     purchase = _ask(calls.purchase)
 
+    # ── stock and leases
+
+    stock = _list(calls.stock)
+    stock_entry = _ask(calls.stock_entry)
+    add_stock = _ask(calls.add_stock)
+    import_stock = _ask(calls.import_stock)
+    change_stock = _ask(calls.change_stock)
+    retire_stock = _ask(calls.retire_stock)
+    holders = _list(calls.holders)
+    lease_plans = _list(calls.lease_plans)
+    lease_plan = _ask(calls.lease_plan)
+    create_lease_plan = _ask(calls.create_lease_plan)
+    retire_lease_plan = _ask(calls.retire_lease_plan)
+    buy_lease = _ask(calls.buy_lease)
+    give_lease = _ask(calls.give_lease)
+    leases = _list(calls.leases)
+    lease = _ask(calls.lease)
+    lease_terms = _list(calls.lease_terms)
+    lease_password = _ask(calls.lease_password)
+    renew_lease = _ask(calls.renew_lease)
+    upgrade_lease = _ask(calls.upgrade_lease)
+    release_lease = _ask(calls.release_lease)
+    lease_order = _ask(calls.lease_order)
+
     # ── vouchers and check-ins
 
     create_vouchers = _ask(calls.create_vouchers)

@@ -74,6 +74,10 @@ Right = Literal[
     "gateways:read",
     "gateways:write",
     "endpoints:read",
+    "stock:read",
+    "stock:write",
+    "leases:read",
+    "leases:write",
 ]
 ALL: Final[frozenset[Right]] = frozenset(get_args(Right))
 
@@ -108,7 +112,7 @@ MEANINGS: Final[Mapping[Right, str]] = MappingProxyType(
         "whitelist:read": "read whitelists of IP addresses",
         "whitelist:write": "change whitelists of IP addresses",
         "grants:read": "read grants",
-        "grants:write": "give and void grants",
+        "grants:write": "give and void grants, and give leases for nothing",
         "wallet:read": "read the money of accounts: what wallets hold, and their entries",
         "wallet:write": "deposit money into wallets, and adjust them",
         "plans:read": "read the plans that can be bought",
@@ -142,6 +146,10 @@ MEANINGS: Final[Mapping[Right, str]] = MappingProxyType(
         "gateways:read": "read which hosts and ports are offered",
         "gateways:write": "add and remove the hosts and ports that are offered",
         "endpoints:read": "get lists of endpoints to connect to",
+        "stock:read": "read what is in stock, and who leased which of it when",
+        "stock:write": "put addresses and servers into stock, change and retire them",
+        "leases:read": "read what accounts lease, and what was paid for it",
+        "leases:write": "lease from stock with money from the wallet; renew, upgrade and release leases",
     }
 )
 
@@ -167,6 +175,8 @@ INSTALLATION: Final[frozenset[Right]] = frozenset(
         "samples:write",
         "gateways:read",
         "gateways:write",
+        "stock:read",
+        "stock:write",
     }
 )
 OF_ACCOUNTS: Final[frozenset[Scope]] = frozenset({"account", "manage"})  # credentials of these have an account
@@ -194,6 +204,7 @@ _READS: Final[frozenset[Right]] = frozenset(
         "providers:read",
         "samples:read",
         "endpoints:read",
+        "leases:read",
     }
 )
 _MANAGES: Final[frozenset[Right]] = frozenset(
@@ -209,6 +220,7 @@ _MANAGES: Final[frozenset[Right]] = frozenset(
         "check_ins:write",
         "audit:read",
         "providers:write",
+        "leases:write",
     }
 )
 PRESETS: Final[Mapping[Scope, frozenset[Right]]] = MappingProxyType(

@@ -38,6 +38,7 @@ Owned = Literal["bytes", "requests", "money"]  # what a vendor may say is left
 PullOutcome = Literal["ok", "late", "denied", "changed_shape"]  # what asking a vendor came to
 ProviderState = Literal["new", "ok", "late", "denied", "changed_shape", "removed"]
 ShadowOutcome = Literal["agreed", "differed", "failed"]  # what asking a vendor the same call came to
+PlanStatus = Literal["active", "retired"]
 LeaseState = Literal["active", "grace", "ended", "released"]  # `grace`: it has ended and can still be renewed
 LeaseStep = Literal["given", "bought", "renewed", "upgraded", "released"]  # what happened to a lease
 StockState = Literal["free", "leased", "kept", "retired"]  # `kept`: for the last holder, who may still renew

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 import msgspec
 
 from flowtally.core.edges import Instant
-from flowtally.core.words import TransferKind
+from flowtally.core.words import PlanStatus, TransferKind
 
 
 class WalletAnswer(msgspec.Struct, frozen=True):
@@ -93,7 +91,7 @@ class PlanAnswer(msgspec.Struct, frozen=True):
     price_micros: int
     currency: str
     days: int | None
-    status: Literal["active", "retired"]
+    status: PlanStatus
     created_at: Instant
     retired_at: Instant | None
 

@@ -39,7 +39,11 @@ START: Final = (
     "Events can be sent again as often as needed: they count once. Every other request that writes takes an "
     "`Idempotency-Key`, a name of your choice: the same request with the same key happens once.",
 )
-TITLES: Final = {"radius": "RADIUS", "check_ins": "check-ins"}  # of tags that are not written as they are said
+TITLES: Final = {
+    "radius": "RADIUS",
+    "check_ins": "check-ins",
+    "lease_plans": "lease plans",
+}  # of tags that are not written as they are said
 DIALECTS: Final = (
     "The examples of a dialect are asked with a credential of an account, which the admin token is not: "
     "`create_account_credential` makes one. `FLOWTALLY_TOKEN`, `FLOWTALLY_KEY` and `FLOWTALLY_KEY_ID` stand for the "
