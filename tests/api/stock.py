@@ -87,9 +87,8 @@ def stock_account(filled: Filled, account: str) -> dict[str, str]:
         "period": first,
         "provider": f"thor-{account}",
         "product": "mobile",
+        "stock": item,
     }
-    names = {"account": account, "user": f"fay of {account}", "period": first, "provider": f"thor-{account}"}
-    return names | {"stock": item}
 
 
 def lease(filled: Filled, account: str) -> str:

@@ -121,7 +121,7 @@ def make_world(make_client: Callable[..., Client]) -> Callable[[Status], World]:
         names = {"grant": made["id"], "user": user, "allocation": allocation, "credential": credential}
         names |= {"voucher": mine[0]["id"], "mine": mine[1]["code"], "cdk": mine[2]["code"], "theirs": theirs["code"]}
         names |= {"pool": "traffic", "address": "192.0.2.1", "account": "acme", "provider": "thor"}
-        names |= {"dialect": "whitepages", "free": free, "lease": lease}
+        names |= {"dialect": "whitepages", "free": free, "lease": lease, "ins_id": _server(world)}
         _vendors_users(world)
         world = msgspec.structs.replace(world, ids=names)
         client.patch("/v1/accounts/acme", json={"status": "closed" if status == "erased" else status})
@@ -141,6 +141,18 @@ def _leased(world: World) -> tuple[str, str]:
     leased, _, free = (world.post("/v1/stock", {"kind": "isp", "address": f"192.0.2.{n}"})["id"] for n in range(3))
     order = world.post("/v1/accounts/acme/leases/give", {"stock": leased, "plan": "isp"})
     return free, order["leases"][0]["id"]
+
+
+def _server(world: World) -> str:
+    """That the account leases, with plans to renew and to upgrade it."""
+    for id, cores in (("server", 8), ("server-16", 16)):
+        size = {"cpu_cores": cores, "memory_mib": 2048 * cores, "bandwidth_mbps": 200}
+        plan = {"id": id, "kind": "unlimited", "days": 30, "price_micros": cores, **size}
+        world.post("/v1/lease-plans", plan)
+    small = {"cpu_cores": 8, "memory_mib": 16_384, "bandwidth_mbps": 200}
+    server = world.post("/v1/stock", {"kind": "unlimited", "address": "192.0.2.9", **small})["id"]
+    world.post("/v1/accounts/acme/leases/give", {"stock": server, "plan": "server"})
+    return str(server)
 
 
 def erased(world: World) -> None:
@@ -199,7 +211,7 @@ def asked(world: World, name: str) -> str:
 
 def asked_as(world: World, dialect: Dialect, route: Route) -> str:
     """Vendors have no codes for it; a text of ours says that an account is suspended."""
-    values = {"cdk": world.ids["cdk"]} if "cdk" in route.takes_example else {}
+    values = {name: world.ids[name] for name in ("cdk", "ins_id") if name in route.takes_example}
     answer = world.manager.ask(world.client, dialect, route, **values, **VALUES.get(route.path, {}))
     if TONGUES[dialect.name].succeeded(answer.status_code, answer.json()):
         return "yes"

@@ -31,12 +31,12 @@ WANTED: dict[str, Any] = {
 DAYS = {"start_time": -6, "start_timestamp": -6, "end_time": 0, "end_timestamp": 0}  # from now, in Unix seconds
 BASES = {"thordata": "/api", "ipfoxy": "/ip/open-api"}
 # What is another account's by its own name or date, though all that was used is the same.
-OF_ITS_OWN = {"/ip/open-api/get-sub-account-list"}
 LEFT_OUT = (
     "cdk",  # codes of vouchers, which are money
     "/locations/",  # what is offered here is the operator's own
     "get-region-list",
 )
+OF_ITS_OWN = {"/ip/open-api/get-sub-account-list", "/api/proxy/proxy-list"}
 USERS = ("user123", "ABCDEFHGJ2000")
 
 
@@ -111,12 +111,21 @@ class World:
 def fill(client: Client, account: str) -> None:
     asked = {"amount": 2**40, "starts_at": "2025-01-01T00:00:00Z", "reference": "A-1"}
     assert client.post(f"/v1/accounts/{account}/grants", json=asked).status_code == 201
+    lease(client, account)
     for number, user in enumerate(USERS):
         asked = {"name": user, "funded": number == 1, "product": "residential", "password": f"password{number}"}
         assert client.post(f"/v1/accounts/{account}/users", json=asked).status_code == 201
         for day in ("2025-01-02", "2025-07-01", "2026-03-11"):
             for product in ("residential", "api"):
                 use(client, f"{number}{product}{day}", account, user, product, day)
+
+
+def lease(client: Client, account: str) -> None:
+    """The address that examples ask for; each has it at a port of its own."""
+    item = {"kind": "isp", "address": "1.1.1.1", "port": 6000 + len(account)}
+    which = client.post("/v1/stock", json=item).json()["id"]
+    asked = {"stock": which, "ends_at": "2027-01-31T12:34:56Z"}
+    assert client.post(f"/v1/accounts/{account}/leases/give", json=asked).status_code == 201
 
 
 def use(client: Client, key: str, account: str, user: str, product: str, day: str) -> None:

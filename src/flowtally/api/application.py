@@ -77,7 +77,6 @@ MODULES = (
     reconciliation,
     *(accounts, users, passwords, erasures, allocations, whitelist),
     *(grants, wallet, plans, purchases, vouchers, check_ins, credentials, senders, pools, places),
-    *(grants, wallet, plans, purchases, vouchers, check_ins, credentials, senders, pools),
     *(stock, lease_plans, leases),
     *(providers, provider_reports, shadows),
     samples,

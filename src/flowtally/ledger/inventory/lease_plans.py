@@ -114,6 +114,12 @@ def list_lease_plans(
     return read_page(tx, "lease plans", query, _P.id, _made, (kind, retired), after=after, limit=limit)
 
 
+def plans_of(tx: Connection, kind: str) -> list[LeasePlan]:
+    """All that are sold for this kind, in order of id."""
+    query = select(*COLUMNS).where(_P.kind == kind, _P.retired_at.is_(None)).order_by(_P.id)
+    return [_made(*row) for row in tx.execute(query)]
+
+
 def _find(tx: Connection, plan_id: str) -> LeasePlan | None:
     if not may_be_known(plan_id):
         return None

@@ -6,6 +6,7 @@ later. Its end is an instant, so nothing has to happen for it to end. Owns no mo
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 import msgspec
@@ -17,7 +18,7 @@ from flowtally.core.leasing import Size
 from flowtally.core.texts import may_be_known
 from flowtally.core.words import LeaseState, LeaseStep
 from flowtally.ledger.inventory import stock as items
-from flowtally.ledger.inventory.stock import StockItem, check_kind, holding, make_item, read_item
+from flowtally.ledger.inventory.stock import CHUNK, StockItem, check_kind, holding, make_item, read_item
 from flowtally.ledger.pages import DEFAULT_LIMIT, ListPage, read_page
 from flowtally.ledger.people.accounts import read_account
 from flowtally.ledger.tables import lease_terms, leases, stock
@@ -147,6 +148,22 @@ def held_by(tx: Connection, account: str, *, at: int, kind: str | None = None) -
     if kind is not None:
         query = query.where(stock.c.kind == check_kind(kind))
     return [make_held(*row) for row in tx.execute(query.order_by(_L.id))]
+
+
+def renewable(tx: Connection, account: str, *, at: int, kind: str) -> list[LeasedItem]:
+    """What the account holds at that instant or could still renew, in the order of its leases."""
+    query = _held().where(_L.account == account, stock.c.kind == kind)
+    query = query.where(or_(_in_state("active", at), _in_state("grace", at)), _L.starts_at <= at)
+    return [make_held(*row) for row in tx.execute(query.order_by(_L.id))]
+
+
+def first_orders(tx: Connection, some: Sequence[str]) -> dict[str, str]:
+    """By which order each of these leases began."""
+    found: dict[str, str] = {}
+    for start in range(0, len(some), CHUNK):
+        query = select(_T.lease_id, _T.order_id).where(_T.number == 1, _T.lease_id.in_(some[start : start + CHUNK]))
+        found |= {row.lease_id: row.order_id for row in tx.execute(query)}
+    return found
 
 
 def make_lease(*row: Any) -> StockLease:

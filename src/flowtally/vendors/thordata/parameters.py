@@ -17,6 +17,7 @@ from typing import Annotated, Any, Final, Literal
 from msgspec import UNSET, Meta, Struct, UnsetType, field
 
 from flowtally.core.endpoints import Session
+from flowtally.core.leasing import Size
 from flowtally.core.texts import split_names
 from flowtally.core.unshown import repr_without
 from flowtally.vendors.thordata import wire
@@ -36,6 +37,12 @@ FAMILIES: Final[Mapping[str, Family]] = {"1": "residential", "2": "unlimited", "
 
 # Of places: here their pages have no other number for mobile.
 PLACE_FAMILIES: Final[Mapping[str, Family]] = {"1": "residential", "2": "unlimited", "3": "mobile"}
+FIXED_KINDS: Final[Mapping[str, str]] = {"1": "isp", "2": "datacenter"}
+MAX_IPS: Final = 1_000  # in one question
+PACKAGES: Final[Mapping[str, int]] = {"6": 7, "7": 60, "8": 30, "27": 1}  # days
+MAX_MONTHS: Final = 1_200
+MBPS: Final[Mapping[str, int]] = {str(number): 100 + 100 * number for number in range(1, 10)}
+SERVERS: Final[Mapping[str, tuple[int, int]]] = {"2": (16, 32), "3": (32, 64), "4": (64, 128), "5": (8, 16)}
 
 _DAY: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _HOUR: Final = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2}) ([01][0-9]|2[0-3])")
@@ -487,7 +494,110 @@ class OneCdk(Struct, frozen=True):
         return required("cdk", self.cdk)
 
 
+FixedType = Annotated[
+    str | int,
+    Meta(
+        description="1 ISP (also where it is missing), 2 datacenter.",
+        examples=["1"],
+        extra_json_schema=one_of("1", "2"),
+    ),
+]
+Server = Annotated[str, Meta(description="The id of the server.", examples=["stk_0199f2c47b3a7c11a1f0b2c3d4e5f610"])]
+HostName = Annotated[str, Meta(description="The name of its host, in place of `ins_id`.", examples=["gate-1"])]
+
+
+class OfFixed(Struct, frozen=True):
+    """Of which kind."""
+
+    proxy_type: FixedType = ""
+
+    def kind(self) -> str:
+        return fixed_kind(self.proxy_type)
+
+
+class FixedIps(Struct, frozen=True):
+    """Which proxies."""
+
+    ips: Annotated[str, Meta(description="Addresses, with commas between.", examples=["1.1.1.1"])] = ""
+    proxy_type: FixedType = ""
+
+    def kind(self) -> str:
+        return fixed_kind(self.proxy_type)
+
+    def addresses(self) -> tuple[str, ...]:
+        asked = (part.strip() for part in required("ips", self.ips).split(","))
+        found = tuple(dict.fromkeys(part for part in asked if part))
+        if not 1 <= len(found) <= MAX_IPS:
+            raise wrong("ips", f"names none, or more than {MAX_IPS}")
+        return found
+
+
+class RenewServer(Struct, frozen=True):
+    """Which server, and for how long. `plan_name` and `month` are what their Python client sends."""
+
+    ins_id: Server = ""
+    package_id: Annotated[
+        str | int,
+        Meta(description="6: 7 days, 7: 60 days, 8: 30 days, 27: 1 day.", extra_json_schema=one_of(*PACKAGES)),
+    ] = ""
+    plan_name: HostName = ""
+    month: Annotated[
+        str | int, Meta(description="How many times 30 days, in place of `package_id`.", extra_json_schema=TEXT)
+    ] = ""
+
+    def days(self) -> int:
+        required("ins_id", self.ins_id or self.plan_name)
+        package, month = text_of(self.package_id), text_of(self.month)
+        if package:
+            if package not in PACKAGES:
+                raise ThordataError(wire.DURATION)
+            return PACKAGES[package]
+        if not _NUMBER.fullmatch(required("package_id", month)) or not 1 <= int(month) <= MAX_MONTHS:
+            raise ThordataError(wire.DURATION)
+        return 30 * int(month)
+
+
+class UpgradeServer(Struct, frozen=True):
+    """Which server, and how large. `plan_name` and `target_plan` are what their Python client sends."""
+
+    ins_id: Server = ""
+    bw_id: Annotated[
+        str | int, Meta(description="1 to 9: 200 to 1000 Mbps, in steps of 100.", extra_json_schema=one_of(*MBPS))
+    ] = ""
+    sv_id: Annotated[
+        str | int,
+        Meta(
+            description="vCPU and GiB. 5: 8 and 16, 2: 16 and 32, 3: 32 and 64, 4: 64 and 128.",
+            extra_json_schema=one_of(*SERVERS),
+        ),
+    ] = ""
+    plan_name: HostName = ""
+    target_plan: Annotated[str, Meta(description="The id of a lease plan, in place of both numbers.")] = ""
+
+    def size(self) -> Size | None:
+        """None: a plan is named."""
+        required("ins_id", self.ins_id or self.plan_name)
+        bandwidth, server = text_of(self.bw_id), text_of(self.sv_id)
+        if bandwidth and bandwidth not in MBPS:
+            raise wrong("bw_id", "is not 1 to 9")
+        if server and server not in SERVERS:
+            raise wrong("sv_id", "is not 2, 3, 4 or 5")
+        if not bandwidth and not server:
+            required("sv_id", self.target_plan)
+            return None
+        cores, gib = SERVERS.get(server, (None, None))
+        return Size(cores, None if gib is None else gib * 1024, MBPS.get(bandwidth))
+
+
 # ── one by one
+
+
+def fixed_kind(proxy_type: str | int) -> str:
+    """Which kind of stock theirs is."""
+    text = text_of(proxy_type) or "1"
+    if text not in FIXED_KINDS:
+        raise wrong("proxy_type", "is not 1 or 2")
+    return FIXED_KINDS[text]
 
 
 def text_of(sent: str | int) -> str:

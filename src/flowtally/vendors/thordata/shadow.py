@@ -24,7 +24,8 @@ from flowtally.vendors.thordata.service import (
 from flowtally.vendors.thordata.wire import OK
 
 ADDRESSES: Final = "/whitelisted-ips/ip-list"
-READS: Final = (BALANCE, WALLET, ACCOUNT_DAYS, USERS, USER_DAYS, USER_HOURS, ADDRESSES)
+LEASED: Final = ("/proxy/proxy-list", "/proxy/expiration-time", "/unlimited/server-list")
+READS: Final = (BALANCE, WALLET, ACCOUNT_DAYS, USERS, USER_DAYS, USER_HOURS, ADDRESSES, *LEASED)
 
 
 def show(path: str, secrets: Mapping[str, str]) -> Shown:
@@ -37,6 +38,6 @@ SHADOW: Final = Shadow(
     routes={f"/api{path}": path for path in READS},
     show=show,
     refusal=by_code(OK, refusal, MAX_SAID),
-    keys=("date", "username", "ip"),
+    keys=("date", "username", "ip", "plan_name"),
     volatile=frozenset({"msg"}),
 )

@@ -37,7 +37,10 @@ IN_MONEY: Final = Unit(1_000_000, 2)  # of millionths
 
 OK: Final = 200
 PARAMETER: Final = 10000
+DURATION: Final = 10001
 QUANTITY: Final = 10003
+WITHDRAWN: Final = 10007
+NO_MONEY: Final = 10008
 NO_SUCH_IP: Final = 10010
 TOO_OFTEN: Final = 10011
 WRONG_SIGN: Final = 10013
@@ -54,7 +57,10 @@ WRONG_TOKEN: Final = 10047
 # Of their texts only `ok` and `Token error` are known; the others say in our words what their list of codes says.
 MESSAGES: Final = {
     PARAMETER: "Parameter error",
+    DURATION: "Duration error",
     QUANTITY: "Quantity error",
+    WITHDRAWN: "The IP is withdrawn and cannot be renewed",
+    NO_MONEY: "Not enough balance",
     NO_SUCH_IP: "The IP does not exist",
     TOO_OFTEN: "Called too often, try again later",
     WRONG_SIGN: "Sign error",
@@ -457,6 +463,79 @@ class AsnRow(Struct, frozen=True):
     asn_name: str
 
 
+class FixedProxy(Struct, frozen=True):
+    """An ISP or datacenter proxy that is leased.
+
+    purchase_time: Since when, as 2025-03-06 14:21.
+    expiration_time: Until when, as 2025-03-13 14:21; 9999-12-31 23:59: it has no end.
+    ip: Its address.
+    port: Where it listens; 0: any.
+    username: What its holder logs in with.
+    password: What its holder logs in with, in clear.
+    country: Its country.
+    city: Its city.
+    """
+
+    purchase_time: str
+    expiration_time: str
+    ip: str
+    port: int
+    username: str
+    password: str
+    country: str
+    city: str
+
+    def __repr__(self) -> str:
+        return repr_without(self, "password")
+
+
+class IpExpiration(Struct, frozen=True):
+    """When a proxy expires.
+
+    ip: Its address.
+    expiration_time: Until when it is leased, as 2025-03-13 14:21; 9999-12-31 23:59: it has no end.
+    """
+
+    ip: str
+    expiration_time: str
+
+
+class UnlimitedServer(Struct, frozen=True):
+    """A server that is leased.
+
+    purchase_time: Since when, as 2025-03-06 14:21.
+    expiration_time: Until when, as 2025-04-05 14:21; 9999-12-31 23:59: it has no end.
+    plan_name: The name of its host.
+    server: Its size, as 8vCPU 16GiB.
+    bandwidth: How fast it may be, as 200Mbps.
+    status: `Turn on`.
+    order_id: The order by which it was leased first.
+    ins_id: The id of the server.
+    region: The name of the place where it stands.
+    """
+
+    purchase_time: str
+    expiration_time: str
+    plan_name: str
+    server: str
+    bandwidth: str
+    status: str
+    order_id: str
+    ins_id: str
+    region: str
+
+
+class ServerOrder(Struct, frozen=True):
+    """What was renewed or upgraded.
+
+    order_id: The id of the order.
+    order_money: What it cost, in the currency; what is less than a cent is cut off.
+    """
+
+    order_id: str
+    order_money: Decimal
+
+
 class _Head(Struct, frozen=True):
     code: int
     data: Raw = field(default_factory=lambda: Raw(b"{}"))
@@ -476,6 +555,11 @@ def sum_of(*printed: Decimal) -> Decimal:
 def show_day(at: int, timezone: str) -> str:
     """The date of an instant."""
     return format_instant(at, load_zone(timezone))[:10]
+
+
+def show_minute(at: int, timezone: str) -> str:
+    """The date and the minute of an instant, as 2025-03-06 14:21."""
+    return format_instant(at, load_zone(timezone))[:16].replace("T", " ")
 
 
 def show_rows(labels: Sequence[str], steps: Sequence[int]) -> list[UsageRow]:

@@ -6,7 +6,18 @@ from collections.abc import Sequence
 from typing import Final
 
 from flowtally.vendors.base import Route
-from flowtally.vendors.thordata.routes import account, cdk, earlier, extract, locations, money, usage, users, whitelist
+from flowtally.vendors.thordata.routes import (
+    account,
+    cdk,
+    earlier,
+    extract,
+    leased,
+    locations,
+    money,
+    usage,
+    users,
+    whitelist,
+)
 
 ROUTES: Final[Sequence[Route]] = (
     *account.ROUTES,
@@ -18,4 +29,5 @@ ROUTES: Final[Sequence[Route]] = (
     *extract.ROUTES,
     *earlier.ROUTES,
     *locations.ROUTES,
+    *leased.ROUTES,
 )
