@@ -269,10 +269,10 @@ def as_it_is(provider: Provider, now: int, asked: str | None) -> Provider:
     return replace(provider, state="late", state_since=provider.next_at, detail=why)
 
 
-def count_states(tx: Connection, now: int, asked: str | None) -> dict[str, int]:
+def count_states(tx: Connection, at: int, asked: str | None) -> dict[str, int]:
     """How many there are in each state, as `as_it_is` tells it; those that were removed left out."""
     p = providers.c
-    overdue = and_(p.state.in_(_WELL), p.next_at <= now - OVERDUE_MS, p.id != (asked or ""))
+    overdue = and_(p.state.in_(_WELL), p.next_at <= at - OVERDUE_MS, p.id != (asked or ""))
     state = case((overdue, "late"), else_=p.state)
     live = select(state, func.count()).where(p.removed_at.is_(None))
     counts = {row[0]: int(row[1]) for row in tx.execute(live.group_by(state))}
