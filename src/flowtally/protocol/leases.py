@@ -6,6 +6,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from flowtally.core.edges import Instant
+from flowtally.core.unshown import repr_without
 from flowtally.core.words import LeaseState, LeaseStep, PlanStatus, StockState
 
 
@@ -40,6 +41,9 @@ class StockRequest(msgspec.Struct, forbid_unknown_fields=True):
     memory_mib: int | None = None
     bandwidth_mbps: int | None = None
 
+    def __repr__(self) -> str:
+        return repr_without(self, "password")
+
 
 class StockChange(msgspec.Struct, forbid_unknown_fields=True):
     """What is to be changed; what is left out stays.
@@ -57,6 +61,9 @@ class StockChange(msgspec.Struct, forbid_unknown_fields=True):
     cpu_cores: int | UnsetType | None = UNSET
     memory_mib: int | UnsetType | None = UNSET
     bandwidth_mbps: int | UnsetType | None = UNSET
+
+    def __repr__(self) -> str:
+        return repr_without(self, "password")
 
 
 class StockLine(StockRequest, forbid_unknown_fields=True):
@@ -344,3 +351,6 @@ class LeasePasswordAnswer(msgspec.Struct, frozen=True):
     lease: str
     username: str
     password: str
+
+    def __repr__(self) -> str:
+        return repr_without(self, "password")
