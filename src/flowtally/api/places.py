@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import Annotated, Final
 
+import msgspec
 from msgspec import Meta
 
 from flowtally.core.edges import format_instant
@@ -86,7 +87,7 @@ def list_places(call: Call, product: str, query: PlacesQuery) -> ListPage[PlaceA
     answer=PlaceCatalogueAnswer,
     errors=(*WRITER_ERRORS, Unprocessable),
     raw_body={
-        JSON: [ALABASTER, COMCAST],
+        JSON: msgspec.to_builtins([ALABASTER, COMCAST]),
         NDJSON: '{"country":"US","state":"alabama","city":"Alabaster"}\n',
         CSV: "country,state,city\nUS,alabama,Alabaster\n",
     },

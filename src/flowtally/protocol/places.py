@@ -51,6 +51,9 @@ class PlaceAnswer(msgspec.Struct, frozen=True):
 class PlaceCatalogueAnswer(msgspec.Struct, frozen=True):
     """How many places of each kind a product has.
 
+    countries: How many countries.
+    states: How many states.
+    cities: How many cities.
     asns: How many autonomous systems.
     replaced_at: Since when they are these.
     """
