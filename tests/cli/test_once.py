@@ -5,11 +5,13 @@ from __future__ import annotations
 import inspect
 import io
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.cli.fake import Program
 from tests.cli.test_commands import BALANCE, GRANT
+from tests.cli.test_leases import LEASE, OF, OFFER, ORDER, STOCK
 from tests.cli.test_money import BOUGHT, ENTRY, PAID_OUT, PLAN, POOLS, WALLET
 
 from flowtally.client import calls
@@ -30,7 +32,14 @@ OF_VALUE = {  # every command that moves traffic or money, and what it asks for 
     "voucher create acme 5": "POST /v1/accounts/acme/vouchers",
     "user allocate acme shop 5": "POST /v1/accounts/acme/users/shop/allocations",
     "user return acme shop alc_1 5": "POST /v1/accounts/acme/users/shop/allocations/alc_1/return",
+    "stock add isp 192.0.2.1": "POST /v1/stock",
+    "lease-plan create isp 30 3.50": "POST /v1/lease-plans",
+    "lease buy acme isp-30": f"POST {OF}",
+    "lease give acme stk_1": f"POST {OF}/give",
+    f"lease renew acme {LEASE['id']}": f"POST {OF}/{LEASE['id']}/renew",
+    f"lease upgrade acme {LEASE['id']} big": f"POST {OF}/{LEASE['id']}/upgrade",
 }
+OF_A_FILE = {"stock import {file}": "POST /v1/stock/import"}
 GIVE = ("grant", "give", "acme", "100GB", "--source", "order", "--reference", "order-1")
 
 
@@ -51,6 +60,14 @@ def shop(flowtally: Program) -> Program:
         "POST /v1/accounts/acme/users/shop/allocations": (201, ALLOCATION),
         "POST /v1/accounts/acme/users/shop/allocations/alc_1/return": (200, ALLOCATION),
         "GET /v1/accounts/acme/users/usr_1/balance": (200, USER),
+        "POST /v1/stock": (201, STOCK),
+        "POST /v1/stock/import": (201, {"count": 1, "ids": ["stk_1"]}),
+        "POST /v1/lease-plans": (201, OFFER),
+        f"POST {OF}": (201, ORDER),
+        f"POST {OF}/give": (201, ORDER),
+        f"POST {OF}/{LEASE['id']}/renew": (200, ORDER),
+        f"POST {OF}/{LEASE['id']}/upgrade": (200, ORDER),
+        f"GET {OF}": (200, {"items": [LEASE], "next": None}),
     }
     return flowtally
 
@@ -59,19 +76,21 @@ def keys(shop: Program, route: str) -> list[str]:
     return [one.key for one in shop.fake.asked if f"{one.method} {one.path}" == route]
 
 
-@pytest.mark.parametrize("command", OF_VALUE)
-def test_what_gives_value_takes_a_key_of_the_users_own(shop: Program, command: str) -> None:
+@pytest.mark.parametrize(("command", "route"), [*OF_VALUE.items(), *OF_A_FILE.items()])
+def test_what_gives_value_takes_a_key_of_the_users_own(shop: Program, command: str, route: str, tmp_path: Path) -> None:
+    (tmp_path / "stock.csv").write_text("kind,address\nisp,192.0.2.1\n")
+    words = command.format(file=tmp_path / "stock.csv").split()
     for _ in range(2):
-        assert shop(*command.split(), "--once", "order-4711", "--json").code == 0
-        assert shop(*command.split(), "--json").code == 0
-    sent = keys(shop, OF_VALUE[command])
+        assert shop(*words, "--once", "order-4711", "--json").code == 0
+        assert shop(*words, "--json").code == 0
+    sent = keys(shop, route)
     assert sent[0] == sent[2] == "order-4711"
     assert len(set(sent)) == 3, "without it each run is one of its own"
 
 
 def test_every_call_with_a_key_has_its_command() -> None:
     with_key = {name for name, one in inspect.getmembers(calls, inspect.isfunction) if "once" in signature(one)}
-    assert len(with_key - {"write"}) == len(OF_VALUE)
+    assert len(with_key - {"write"}) == len(OF_VALUE) + len(OF_A_FILE)
 
 
 def signature(one: Any) -> list[str]:

@@ -160,8 +160,8 @@ COMMANDS: dict[str, Command] = {
     ),
     "keep_asked": lambda tx, w: shadows.keep_asked(tx, [differed(tx, NOW)], now=NOW),
     "forget_differences": lambda tx, w: shadows.forget_differences(tx, now=NOW),
-    "add_item": lambda tx, w: stock.add_item(tx, NewStock("isp", "192.0.2.9", 80, sealed="sealed"), now=NOW),
-    "import_items": lambda tx, w: stock.import_items(tx, [NewStock("isp", f"192.0.2.{n}") for n in (7, 8)], now=NOW),
+    "add_item": lambda tx, w: stock.add_item(tx, NewStock("isp", "198.51.100.9", 80, sealed="sealed"), now=NOW),
+    "import_items": lambda tx, w: stock.import_items(tx, [NewStock("isp", f"198.51.100.{n}") for n in (7, 8)], now=NOW),
     "change_item": lambda tx, w: stock.change_item(tx, w.stock["change"], username="other", now=NOW),
     "retire_item": lambda tx, w: stock.retire_item(tx, w.stock["retire"], now=NOW),
     "create_lease_plan": lambda tx, w: lease_plans.create_lease_plan(tx, "isp", 30, 5, now=NOW, currency="USD"),
@@ -242,9 +242,9 @@ def make_world(tx: Connection) -> World:
 
 def make_leases(tx: Connection) -> tuple[dict[str, str], dict[str, str]]:
     """Of addresses that each command has for itself; `buy_leases` finds its own."""
-    stock.add_item(tx, NewStock("gate", "192.0.2.1"), now=7)
+    stock.add_item(tx, NewStock("gate", "198.51.100.1"), now=7)
     free = {
-        name: stock.add_item(tx, NewStock("isp", f"192.0.2.1{n}"), now=7).id
+        name: stock.add_item(tx, NewStock("isp", f"198.51.100.1{n}"), now=7).id
         for n, name in enumerate(("change", "retire", "give"))
     }
     for name, cores in (("gate", None), ("larger", 4), ("unsold", None)):
@@ -252,7 +252,7 @@ def make_leases(tx: Connection) -> tuple[dict[str, str], dict[str, str]]:
         lease_plans.create_lease_plan(tx, "gate", 30, 9, now=7, currency="USD", size=size, plan_id=name)
     leased = {}
     for n, name in enumerate(("renew", "upgrade", "release", "auto", "all")):
-        item = stock.add_item(tx, NewStock("gate", f"192.0.2.2{n}"), now=7)
+        item = stock.add_item(tx, NewStock("gate", f"198.51.100.2{n}"), now=7)
         whose = "beta" if name == "all" else "acme"
         order = orders.give_lease(tx, whose, item.id, plan_id="gate", starts_at=NOW - 5, now=NOW)
         leased[name] = order.leases[0]

@@ -40,6 +40,7 @@ class History:
     def __init__(self, ledger: Ledger) -> None:
         self.ledger, self.now = ledger, 100
         self.log: dict[str, list[list[Any]]] = {name: [] for name in "abc"}
+        self.managed: set[str] = set()  # the others give way to whoever is made or renamed
         self.directory = NameResolver(ledger, lambda: self.now)  # one for all: it must forget what it should
         with ledger.begin() as tx:
             accounts.create_account(tx, "acme", now=1)
@@ -77,11 +78,16 @@ class History:
         try:
             made = managed.create_user(tx, "acme", name, now=self.now).id
         except NameTaken:
-            assert held is not None
+            assert held in self.managed
         else:
-            assert held in (None, made)
-            if held is None:
-                self.begin(name, made)
+            assert held not in self.managed | {made}
+            self.give_way(name)
+            self.begin(name, made)
+            self.managed.add(made)
+
+    def give_way(self, name: str) -> None:
+        if self.holder(name) is not None:
+            self.end(name)
 
     def rename(self, tx: Connection, old: str, new: str) -> None:
         held, other = self.holder(old), self.holder(new)
@@ -90,11 +96,13 @@ class History:
         try:
             assert managed.change_user(tx, "acme", old, name=new, now=self.now).id == held
         except NameTaken:
-            assert other is not None
+            assert other in self.managed
         else:
-            assert other is None
+            assert other not in self.managed
+            self.give_way(new)
             self.end(old)
             self.begin(new, held)
+            self.managed.add(held)
 
     def erase(self, tx: Connection, which: int) -> None:
         """Its lines go; what came after one begins where that did."""

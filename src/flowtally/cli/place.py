@@ -28,7 +28,7 @@ Examples:
   flowtally place import mobile.json --product mobile
 
 \b
-The file has the columns country, country_name, state, state_name, city, city_code, asn and asn_name; country is needed.
+Columns: country (needed), country_name, state, state_name, city, city_code, asn, asn_name.
   country,state,city
   US,alabama,Alabaster
 """
