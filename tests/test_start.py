@@ -27,6 +27,7 @@ from flowtally.ledger.database import Ledger
 from flowtally.ledger.money import wallet
 from flowtally.ledger.people import accounts, managed
 from flowtally.ledger.vault import KEY_FILE, Vault
+from flowtally.samples.store import FILE as SAMPLES
 from flowtally.server import bind, open_services
 
 FIRST, SECOND = (f"chosen-m4Vq8xTzJw2kRb7nHc5pYd9sLf3g-{number}" for number in (1, 2))
@@ -236,6 +237,8 @@ REFUSED: dict[str, tuple[Callable[[Path], object], dict[str, Any], str]] = {
     "later keys": (lambda data: sql(data / "keys.db", "PRAGMA user_version = 99"), {}, "has schema 99"),
     "keys that are none": (lambda data: spoil(data / "keys.db"), {}, "keys.db cannot be read"),
     "a directory for keys": (lambda data: in_its_place(data / "keys.db"), {}, "keys.db cannot be read"),
+    "later samples": (lambda data: sql(data / SAMPLES, "PRAGMA user_version = 99"), {}, "has samples of version 99"),
+    "samples that are none": (lambda data: spoil(data / SAMPLES), {}, "samples.db cannot be read"),
     "a key file that is none": (lambda data: (data / KEY_FILE).write_text("no key"), {}, "holds no key"),
     "no key file": (lambda data: os.unlink(data / KEY_FILE), {}, "is missing"),
     "another key": (with_another_key, {}, "is not the key"),

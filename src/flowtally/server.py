@@ -97,6 +97,11 @@ def open_services(
     which says what `tell` is. Damage and ConfigError end the start."""
     with ExitStack() as closing:
         steady = _steady(clock, elapsed, config)
+        samples = Samples(
+            config.data_dir / SAMPLES_FILE, keep_days=config.keep_samples_days, max_future_s=config.max_future_s
+        )
+        closing.callback(samples.close)
+        samples.check()
         if ingest is None:
             begun = closing.enter_context(started(config, steady, usage=usage, ledger=ledger, tell=tell))
             ledger, usage, ingest, vault = begun
@@ -110,10 +115,6 @@ def open_services(
         lanes, auth_pool = Lanes(config.threads), ThreadPoolExecutor(AUTH_THREADS, "auth")
         closing.callback(lanes.close)
         closing.callback(auth_pool.shutdown, wait=True, cancel_futures=True)
-        samples = Samples(
-            config.data_dir / SAMPLES_FILE, keep_days=config.keep_samples_days, max_future_s=config.max_future_s
-        )
-        closing.callback(samples.close)
         care = Care(
             CareSettings(config.data_dir, config.backups, config.min_free_bytes, config.retain_rows_days),
             steady,

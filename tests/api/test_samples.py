@@ -129,6 +129,7 @@ def test_only_the_gauges_that_are_asked_for_are_told(client: Client) -> None:
     [
         ({"from": "2026-03-15T12:00:00Z", "to": "2026-03-15T12:00:00Z"}, "not after"),
         ({"from": "2025-03-15T12:00:00Z", "period_s": "60"}, "at most 11000"),
+        ({"to": "1970-01-01T00:00:00Z", "from": "1970-01-01T00:00:00Z"}, "not after"),
     ],
 )
 def test_a_range_that_is_too_long_or_empty_is_refused(client: Client, query: dict[str, str], said: str) -> None:

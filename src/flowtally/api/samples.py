@@ -9,7 +9,7 @@ from typing import Annotated, Final, Literal
 import msgspec
 from msgspec import Meta
 
-from flowtally.core.edges import Instant, format_instant, parse_if_any
+from flowtally.core.edges import Instant, format_instant, parse_instant
 from flowtally.core.errors import BadRange, MalformedBody, StorageFull, TooLarge, Unavailable, UnsupportedMedia
 from flowtally.core.samples import (
     MAX_PERIODS,
@@ -101,7 +101,7 @@ def _receipts(
             yield SampleReceipt(index, became.status, became.code, detail, before)
 
 
-class SeriesQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class SamplesQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     name: Annotated[
         list[str], Meta(description="Only gauges of these names (repeatable). Default: all of the server.")
     ] = msgspec.field(default_factory=list)
@@ -122,9 +122,6 @@ class SeriesQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             " smallest, the last one, or their sum."
         ),
     ] = "mean"
-
-
-class SamplesQuery(SeriesQuery, frozen=True, forbid_unknown_fields=True, kw_only=True):
     server: Annotated[str, Meta(description="The id of the server.", examples=[SERVER])]
 
 
@@ -147,18 +144,11 @@ class SamplesQuery(SeriesQuery, frozen=True, forbid_unknown_fields=True, kw_only
 )
 def read_samples(call: Call, query: SamplesQuery) -> SampleSeriesAnswer:
     """Samples from `from` up to `to`, put together by periods. A period without samples is left out. What is older than
-    the setting `FLOWTALLY_KEEP_SAMPLES_DAYS` is gone. For credentials of no account; a customer asks about the servers
-    it leases."""
-    return make_series(call, query.server, query)
-
-
-def make_series(
-    call: Call, server: str, query: SeriesQuery, bounds: tuple[int, int] | None = None
-) -> SampleSeriesAnswer:
-    """`bounds`: seconds outside of which nothing is told."""
-    end = -(-(parse_if_any(query.end) or call.now) // 1000)
-    start = end - DAY_S if query.start is None else -(-(parse_if_any(query.start) or 0) // 1000)
-    check_range(start, end, query.period_s)
+    the setting `FLOWTALLY_KEEP_SAMPLES_DAYS` is gone. For credentials of no account."""
+    server = query.server
+    end = -(-(call.now if query.end is None else parse_instant(query.end)) // 1000)
+    start = end - DAY_S if query.start is None else -(-parse_instant(query.start) // 1000)
+    _check_range(start, end, query.period_s)
     names = sorted(set(query.name)) or call.services.samples.names(server) if is_server_id(server) else []
     series = [_series(call.services.samples, server, name, start, end, query) for name in names if is_series_name(name)]
     return SampleSeriesAnswer(
@@ -171,7 +161,7 @@ def make_series(
     )
 
 
-def check_range(start: int, end: int, period_s: int) -> None:
+def _check_range(start: int, end: int, period_s: int) -> None:
     """BadRange where a series would have more periods than an answer may."""
     if end <= start:
         raise BadRange("`to` is not after `from`")
@@ -179,7 +169,7 @@ def check_range(start: int, end: int, period_s: int) -> None:
         raise BadRange(f"{periods} periods of {period_s} s; an answer has at most {MAX_PERIODS}", limit=MAX_PERIODS)
 
 
-def _series(store: Samples, server: str, name: str, start: int, end: int, query: SeriesQuery) -> SampleSeries:
+def _series(store: Samples, server: str, name: str, start: int, end: int, query: SamplesQuery) -> SampleSeries:
     told = summarize(*store.read(server, name, start, end), query.period_s, query.aggregation)
     points = [SamplePoint(format_instant(one.at * 1000), in_units(one.value), one.samples) for one in told]
     return SampleSeries(name, points)

@@ -41,7 +41,8 @@ from flowtally.keys.checks import KeysCheck
 from flowtally.ledger.checks import rules as ledger_audit
 from flowtally.ledger.database import Ledger
 from flowtally.ledger.erasing import erased_accounts, erasures
-from flowtally.samples.checks import check_chunks, file_complaints
+from flowtally.ledger.snapshot import complaints
+from flowtally.samples.checks import check_chunks
 from flowtally.usage.checks.rows import RowsCheck
 from flowtally.usage.records import Record
 from flowtally.usage.until_block import ByRows
@@ -255,9 +256,9 @@ class Verifier:
 
     def _check_samples(self) -> int:
         looked_at = 0
-        if self._samples is None:
+        if self._samples is None or not self._samples.exists():
             return 0
-        if said := file_complaints(self._samples):
+        if said := complaints(self._samples, quick=True):
             self._find("samples_file", "samples", "; ".join(said))
             return 0
 

@@ -7,7 +7,7 @@ import errno
 import os
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -20,6 +20,7 @@ from flowtally.ledger.portable import Say
 
 COMPLAINTS: Final = 5
 COPY_PAGES: Final = 2_000
+WAIT_S: Final = 30  # for who writes
 
 
 class Snapshot:
@@ -28,7 +29,11 @@ class Snapshot:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._db = sqlite3.connect(
-            f"{path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None, timeout=30, check_same_thread=False
+            f"{path.absolute().as_uri()}?mode=ro",
+            uri=True,
+            isolation_level=None,
+            timeout=WAIT_S,
+            check_same_thread=False,
         )
         # A read transaction that is held keeps its moment, and SQLite's backup copies what the connection sees.
         self._db.execute("BEGIN")
@@ -114,16 +119,14 @@ class _Tables:
 
 
 def complaints(path: Path, *, quick: bool = False) -> list[str]:
-    """What SQLite says of a file that nobody writes; empty where it is whole. `quick`: not every index against its
-    table."""
+    """What SQLite says of a file; empty where it is whole. `quick`: not every index against its table. Whoever writes
+    it meanwhile is waited for."""
     check = "quick_check" if quick else "integrity_check"
-    db = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
     try:
-        return [str(said) for (said,) in db.execute(f"PRAGMA {check}({COMPLAINTS})") if said != "ok"]
+        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=WAIT_S)) as db:
+            return [str(said) for (said,) in db.execute(f"PRAGMA {check}({COMPLAINTS})") if said != "ok"]
     except sqlite3.DatabaseError as error:
         return [str(error)]
-    finally:
-        db.close()
 
 
 def sqlite_facts() -> dict[str, str]:

@@ -5,7 +5,6 @@ Owns its connections, which cannot write; reads are cut into short transactions,
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from itertools import pairwise
@@ -24,17 +23,6 @@ class ChunkFault(NamedTuple):
 
     where: str
     detail: str
-
-
-def file_complaints(path: Path) -> list[str]:
-    """What SQLite says of the file; empty where it is whole, or there is none."""
-    if not path.exists():
-        return []
-    try:
-        with closing(connect_to_read(path)) as db:
-            return [str(said) for (said,) in db.execute("PRAGMA quick_check(5)") if said != "ok"]
-    except sqlite3.DatabaseError as error:
-        return [str(error)]
 
 
 def check_chunks(path: Path, looked: Callable[[int], None]) -> Iterator[ChunkFault]:

@@ -20,7 +20,7 @@ from typing import Final
 
 import numpy as np
 
-from flowtally.core.errors import ConfigError
+from flowtally.core.errors import ConfigError, FlowtallyError
 from flowtally.core.samples import MAX_SERIES
 from flowtally.core.sqlite_faults import sqlite_meaning
 from flowtally.core.times import DAY_S
@@ -60,6 +60,16 @@ class Samples:
         self._writing = threading.Lock()
         self._db: sqlite3.Connection | None = None
         self._pruned_day = 0
+
+    def check(self) -> None:
+        """ConfigError where the file cannot be read or a later flowtally made it: for a start, before it changes
+        anything."""
+        try:
+            with self._reading() as db:
+                if db is not None:
+                    _checked_version(self.path, db)
+        except FlowtallyError as error:
+            raise ConfigError(f"{self.path} cannot be read: {error.detail}") from error
 
     def add(self, given: Sequence[Measured], now_s: int) -> list[SampleOutcome]:
         """What became of each, in order; all that is stored is on the disk. Unavailable, StorageFull."""
@@ -134,8 +144,7 @@ class Samples:
         if today == self._pruned_day:
             return
         before = span_of(self._oldest(now_s))
-        for (series,) in db.execute("SELECT no FROM series").fetchall():
-            db.execute("DELETE FROM chunks WHERE series = ? AND span < ?", (series, before))
+        db.execute("DELETE FROM chunks WHERE series IN (SELECT no FROM series) AND span < ?", (before,))
         db.execute("DELETE FROM series WHERE NOT EXISTS (SELECT 1 FROM chunks WHERE chunks.series = series.no)")
         self._pruned_day = today
 
@@ -176,9 +185,7 @@ class Samples:
         return self._db
 
     def _migrate(self, db: sqlite3.Connection) -> None:
-        check_version(self.path, db)
-        [version] = db.execute("PRAGMA user_version").fetchone()
-        if version == 0:
+        if _checked_version(self.path, db) == 0:
             db.executescript(f"BEGIN;{_SCHEMA}PRAGMA user_version = {SCHEMA_VERSION};COMMIT;")
 
     @contextmanager
@@ -202,11 +209,12 @@ def connect_to_read(path: Path) -> sqlite3.Connection:
     return sqlite3.connect(uri, uri=True, isolation_level=None, timeout=WAIT_S, check_same_thread=False)
 
 
-def check_version(path: Path, db: sqlite3.Connection) -> None:
-    """ConfigError where a later flowtally made the file."""
+def _checked_version(path: Path, db: sqlite3.Connection) -> int:
+    """The version of the file, 0 of one that is new; ConfigError where a later flowtally made it."""
     [version] = db.execute("PRAGMA user_version").fetchone()
     if version > SCHEMA_VERSION:
         raise ConfigError(f"{path} has samples of version {version}, and this flowtally knows up to {SCHEMA_VERSION}")
+    return int(version)
 
 
 def _pairs(span: int, count: int, packed: bytes) -> Iterator[tuple[int, int]]:
