@@ -93,8 +93,5 @@ def list_endpoints(call: Call, account: str, query: EndpointsQuery) -> Endpoints
 
 def admit(call: Call) -> None:
     """RateLimited for a caller that asks too often."""
-    throttle = call.services.endpoint_lists
-    wait_ms = 0 if throttle is None else throttle.wait_ms(call.credential.id, call.now)
-    if wait_ms:
-        wait_s = -(-wait_ms // 1000)
-        raise RateLimited(f"Too many lists of endpoints; try again in {wait_s} s", retry_after_s=wait_s)
+    if call.services.endpoint_lists is not None:
+        call.services.endpoint_lists.let_in(call.credential.id, call.now, "lists of endpoints")

@@ -132,6 +132,11 @@ class DialectCall(msgspec.Struct, frozen=True):
         """Forbidden where the caller lacks a right that the work needs beside the route's own."""
         require_right(self.credential, right)
 
+    def password(self, sealed: str | None) -> str:
+        """In clear for whoever may read passwords, as natively; empty for others, and where there is none."""
+        hidden = sealed is None or not self.credential.may("passwords:read")
+        return "" if hidden else self.services.vault.reveal(str(sealed))
+
     def require_on_list(self, pool: str) -> None:
         """AddressNotAllowed for a caller that is known by its address alone, and not on the list of this pool."""
         require_on_list(self.tx, self.credential, pool)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Set
+from collections.abc import Awaitable, Callable, Iterable, Set
 from contextlib import suppress
 from functools import cache, partial
 from typing import Any, Final
@@ -42,7 +42,7 @@ async def read_asked(
     UnsupportedMedia, TooLarge, SlowBody): to be told once it is known who asks. So a token beside a parameter that
     cannot be read is as good as alone. `any_text`: parameters of the query that may hold anything."""
     sent: dict[Place, Pairs] = {"headers": [(name.lower(), value) for name, value in request.headers.multi_items()]}
-    headers = _headers(request, sent["headers"])
+    given = {"headers": values_of(sent["headers"])}
     sent["query"], unread = read_query(request.scope["query_string"], any_text)
     try:
         raw = await body(request, config.max_json_bytes, config)
@@ -51,11 +51,20 @@ async def read_asked(
     except FlowtallyError as error:
         unread = unread or error
     else:
-        sent["form"], wrong = read_form(raw, headers.get("content-type", ""))
+        sent["form"], wrong = read_form(raw, given["headers"].get("content-type", ""))
         unread = unread or wrong
     query, form = values_of(sent["query"]), values_of(sent.get("form", ()))
-    differing = {(place, name) for place, pairs in sent.items() for name in _differing(pairs)}
-    return Asked(request.method, request.scope["path"], query, headers, form, differing), unread
+    given |= {"query": query, "form": form}
+    # Names that are given more than once with other values; to be empty is to be not given.
+    differing = {
+        (place, name)
+        for place, pairs in sent.items()
+        for name, value in pairs
+        if value not in ("", given[place].get(name))
+    }
+    return Asked(
+        request.method, request.scope["path"], query, _headers(request, given["headers"]), form, differing
+    ), unread
 
 
 def read_query(raw: bytes, any_text: Set[str] = frozenset()) -> Read:
@@ -123,18 +132,10 @@ def _optional(takes: type[msgspec.Struct]) -> frozenset[str]:
     return frozenset(one.encode_name for one in msgspec.structs.fields(takes) if not one.required)
 
 
-def _headers(request: AnyRequest, sent: Pairs) -> dict[str, str]:
+def _headers(request: AnyRequest, given: dict[str, str]) -> dict[str, str]:
     """Of those given twice the first; cookies may come in several lines."""
-    headers = values_of(sent)
-    if cookies := request.headers.getall("cookie", []):
-        headers["cookie"] = "; ".join(cookies)
-    return headers
-
-
-def _differing(pairs: Pairs) -> Iterator[str]:
-    """The names that are given more than once with other values; to be empty is to be not given."""
-    first = values_of(pairs)
-    yield from (name for name, value in pairs if value not in ("", first.get(name)))
+    cookies = request.headers.getall("cookie", [])
+    return {**given, "cookie": "; ".join(cookies)} if cookies else given
 
 
 def _urlencoded(raw: bytes) -> Pairs:

@@ -232,12 +232,10 @@ class Served:
         require_right(credential, route.may)
 
     def _let_in(self, credential: Credential, now: int, route: Route) -> None:
-        wait_ms = 0 if self._throttle is None else self._throttle.wait_ms(credential.id, now)
-        if not wait_ms and isinstance(credential, Whitelisted) and route.manner in self._of_addresses:
-            wait_ms = self._of_addresses[route.manner].wait_ms(credential.id, now)
-        if wait_ms:
-            wait_s = -(-wait_ms // 1000)
-            raise RateLimited(f"Too many requests; try again in {wait_s} s", retry_after_s=wait_s)
+        if self._throttle is not None:
+            self._throttle.let_in(credential.id, now)
+        if isinstance(credential, Whitelisted) and route.manner in self._of_addresses:
+            self._of_addresses[route.manner].let_in(credential.id, now)
 
     async def _answered(
         self,

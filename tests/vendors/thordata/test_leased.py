@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
@@ -74,6 +75,16 @@ def test_proxies_are_listed_by_kind_with_their_passwords(leasing: Shop) -> None:
     assert leasing.get("proxy/proxy-list", proxy_type="3")["code"] == 10000
     reading = Shop(leasing.client, issue(leasing.client, "shop", "account"))
     assert reading.ok("proxy/proxy-list")[0]["password"] == ""
+
+
+@pytest.mark.parametrize("timezone", ["America/New_York", "Asia/Shanghai"])
+def test_a_lease_without_an_end_ends_at_the_same_date_in_every_zone(
+    make_shop: Callable[..., Shop], timezone: str
+) -> None:
+    shop = make_shop(timezone=timezone)
+    give(shop, {"kind": "datacenter", "address": "192.0.2.2"})
+    [datacenter] = shop.ok("proxy/proxy-list", proxy_type="2")
+    assert datacenter["expiration_time"] == "9999-12-31 23:59"
 
 
 def test_a_lease_that_has_ended_is_listed_no_more(leasing: Shop, clock: Clock) -> None:

@@ -12,16 +12,19 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from datetime import date, timedelta
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, TypeVar
 
 from msgspec import UNSET, Meta, Struct, UnsetType, field
 
+from flowtally.core.choices import listed
 from flowtally.core.endpoints import Session
 from flowtally.core.leasing import Size
 from flowtally.core.texts import split_names
 from flowtally.core.unshown import repr_without
 from flowtally.vendors.thordata import wire
 from flowtally.vendors.thordata.wire import MB, CdkStatus, ThordataError
+
+T = TypeVar("T")
 
 Family = Literal["residential", "unlimited", "mobile"]
 
@@ -52,7 +55,7 @@ _PASSWORD: Final = re.compile(r"[A-Za-z][A-Za-z0-9]{5,14}")
 _YES: Final = {"true": True, "1": True, "false": False, "0": False}
 _SEPARATOR: Final = re.compile(r"[\r\n\t ,;|]{1,4}")
 _SESSIONS: Final[Mapping[str, Session]] = {"1": "sticky", "2": "rotating"}
-_CHILD_STATUS: Final = {"": "", str(wire.CHILD_ON): "true", str(wire.CHILD_OFF): "false"}
+_CHILD_STATUS: Final = {str(wire.CHILD_ON): "true", str(wire.CHILD_OFF): "false"}
 _CDK_STATUS: Final[Mapping[str, CdkStatus]] = {"1": 1, "2": 2, "3": 3}
 
 
@@ -154,7 +157,7 @@ ProxyType = Annotated[
     Meta(
         description="1 residential (also where it is missing), 2 unlimited, 3 or 9 mobile.",
         examples=["1"],
-        extra_json_schema=one_of("1", "2", "3", "9"),
+        extra_json_schema=one_of(*FAMILIES),
     ),
 ]
 Day = Annotated[str, Meta(description="A day, which belongs to the range.", examples=["2025-01-01"])]
@@ -317,7 +320,7 @@ class ExtractLink(Struct, frozen=True):
     )
     sesstype: Annotated[
         str | int,
-        Meta(description="1 sticky, 2 rotating; missing: any.", examples=["1"], extra_json_schema=one_of("1", "2")),
+        Meta(description="1 sticky, 2 rotating; missing: any.", examples=["1"], extra_json_schema=one_of(*_SESSIONS)),
     ] = ""
     number: Annotated[str | int, Meta(description="How many; missing: 1.", examples=["5"], extra_json_schema=TEXT)] = ""
     num: Annotated[str | int, Meta(description="The same, as their client calls it.", extra_json_schema=TEXT)] = ""
@@ -358,7 +361,7 @@ class UnlimitedLink(ExtractLink, frozen=True):
 
 
 Status = Annotated[
-    str | int, Meta(description="1: it may be used; -2: it may not.", extra_json_schema=one_of("1", "-2"))
+    str | int, Meta(description="1: it may be used; -2: it may not.", extra_json_schema=one_of(*_CHILD_STATUS))
 ]
 
 
@@ -420,7 +423,7 @@ PlaceProxyType = Annotated[
     Meta(
         description="1 residential (also where it is missing), 2 unlimited, 3 mobile.",
         examples=["1"],
-        extra_json_schema=one_of("1", "2", "3"),
+        extra_json_schema=one_of(*PLACE_FAMILIES),
     ),
 ]
 CountryCode = Annotated[str, Meta(description="The code of a country, of two letters.", examples=["US"])]
@@ -478,7 +481,7 @@ class ListCdk(Struct, frozen=True):
 
     status: Annotated[
         str | int,
-        Meta(description="1 unused, 2 used, 3 revoked; missing: all.", extra_json_schema=one_of("1", "2", "3")),
+        Meta(description="1 unused, 2 used, 3 revoked; missing: all.", extra_json_schema=one_of(*_CDK_STATUS)),
     ] = ""
 
     def wanted(self) -> CdkStatus | None:
@@ -499,7 +502,7 @@ FixedType = Annotated[
     Meta(
         description="1 ISP (also where it is missing), 2 datacenter.",
         examples=["1"],
-        extra_json_schema=one_of("1", "2"),
+        extra_json_schema=one_of(*FIXED_KINDS),
     ),
 ]
 Server = Annotated[str, Meta(description="The id of the server.", examples=["stk_0199f2c47b3a7c11a1f0b2c3d4e5f610"])]
@@ -580,8 +583,8 @@ class UpgradeServer(Struct, frozen=True):
         bandwidth, server = text_of(self.bw_id), text_of(self.sv_id)
         if bandwidth and bandwidth not in MBPS:
             raise wrong("bw_id", "is not 1 to 9")
-        if server and server not in SERVERS:
-            raise wrong("sv_id", "is not 2, 3, 4 or 5")
+        if server:
+            among("sv_id", server, SERVERS)
         if not bandwidth and not server:
             required("sv_id", self.target_plan)
             return None
@@ -594,10 +597,7 @@ class UpgradeServer(Struct, frozen=True):
 
 def fixed_kind(proxy_type: str | int) -> str:
     """Which kind of stock theirs is."""
-    text = text_of(proxy_type) or "1"
-    if text not in FIXED_KINDS:
-        raise wrong("proxy_type", "is not 1 or 2")
-    return FIXED_KINDS[text]
+    return among("proxy_type", text_of(proxy_type) or "1", FIXED_KINDS)
 
 
 def text_of(sent: str | int) -> str:
@@ -610,6 +610,13 @@ def wrong(name: str, why: str) -> ThordataError:
     return ThordataError(wire.PARAMETER, f"{wire.MESSAGES[wire.PARAMETER]}: {name} {why}")
 
 
+def among(name: str, text: str, known: Mapping[str, T]) -> T:
+    """What one of these words stands for."""
+    if text not in known:
+        raise wrong(name, f"is not {listed(dict.fromkeys(known, ''))}")
+    return known[text]
+
+
 def required(name: str, text: str) -> str:
     if not text:
         raise wrong(name, "is missing")
@@ -618,17 +625,11 @@ def required(name: str, text: str) -> str:
 
 def family_of(proxy_type: str | int) -> Family:
     """Their pages call it required and give it a default."""
-    text = text_of(proxy_type) or "1"
-    if text not in FAMILIES:
-        raise wrong("proxy_type", "is not 1, 2, 3 or 9")
-    return FAMILIES[text]
+    return among("proxy_type", text_of(proxy_type) or "1", FAMILIES)
 
 
 def place_family(proxy_type: str | int) -> Family:
-    text = text_of(proxy_type) or "1"
-    if text not in PLACE_FAMILIES:
-        raise wrong("proxy_type", "is not 1, 2 or 3")
-    return PLACE_FAMILIES[text]
+    return among("proxy_type", text_of(proxy_type) or "1", PLACE_FAMILIES)
 
 
 def day_range(from_date: str, to_date: str) -> Range:
@@ -724,16 +725,12 @@ def one_address(ip: str) -> str:
 
 def child_status(name: str, text: str) -> str:
     """`true` or `false`, as the later routes have it; empty where nothing is said."""
-    if text not in _CHILD_STATUS:
-        raise wrong(name, "is not 1 or -2")
-    return _CHILD_STATUS[text]
+    return among(name, text, _CHILD_STATUS) if text else ""
 
 
 def session_of(text: str) -> Session | None:
     """1 sticky, 2 rotating; None: any."""
-    if text and text not in _SESSIONS:
-        raise wrong("sesstype", "is not 1 or 2")
-    return _SESSIONS.get(text)
+    return among("sesstype", text, _SESSIONS) if text else None
 
 
 def whole_number(name: str, text: str, least: int, most: int) -> int:
@@ -776,6 +773,4 @@ def how_many(text: str, most: int) -> int:
 
 def cdk_status(text: str) -> CdkStatus | None:
     """1 unused, 2 used, 3 revoked; None: all."""
-    if text and text not in _CDK_STATUS:
-        raise wrong("status", "is not 1, 2 or 3")
-    return _CDK_STATUS.get(text)
+    return among("status", text, _CDK_STATUS) if text else None

@@ -30,7 +30,7 @@ from flowtally.providers.puller import (
 )
 from flowtally.providers.quantities import first_of, micros, size, step, switch, used
 from flowtally.providers.reading import InAnswer, told
-from flowtally.vendors.thordata.parameters import FAMILIES, Family, Range
+from flowtally.vendors.thordata.parameters import PLACE_FAMILIES, Family, Range
 from flowtally.vendors.thordata.rows import Series, series_of
 from flowtally.vendors.thordata.wire import NO_EXPIRY, OK, TOO_OFTEN, WRONG_KEY, WRONG_TOKEN
 
@@ -39,7 +39,7 @@ T = TypeVar("T")
 WRONG_SIGN: Final = 10013  # of the older credentials; read as the token's by newer pages
 MAX_SAID: Final = 200  # characters of what an error of theirs says
 DENIED: Final = frozenset({WRONG_SIGN, WRONG_KEY, WRONG_TOKEN})
-PROXY_TYPES: Final[Mapping[Family, str]] = {FAMILIES[number]: number for number in ("1", "2", "3")}
+PROXY_TYPES: Final[Mapping[Family, str]] = {family: number for number, family in PLACE_FAMILIES.items()}
 
 BALANCE: Final = "/account/traffic-balance"
 WALLET: Final = "/account/wallet-balance"

@@ -8,6 +8,8 @@ from typing import Final
 
 import msgspec
 
+from flowtally.core.errors import RateLimited
+
 REMEMBERED: Final = 10_000  # callers
 
 
@@ -25,6 +27,12 @@ class Throttle:
         self._rate = rate
         self._lock = threading.Lock()
         self._let_in: dict[str, deque[int]] = {}
+
+    def let_in(self, caller: str, now: int, what: str = "requests") -> None:
+        """Count it; RateLimited for one too many."""
+        if wait_ms := self.wait_ms(caller, now):
+            wait_s = -(-wait_ms // 1000)
+            raise RateLimited(f"Too many {what}; try again in {wait_s} s", retry_after_s=wait_s)
 
     def wait_ms(self, caller: str, now: int) -> int:
         """0, and the request counts; or how long until one would be let in."""

@@ -146,13 +146,11 @@ def _main_row(call: DialectCall) -> wire.AccountRow:
 def _sub_row(
     call: DialectCall, one: Managed, burnt: Mapping[str, Balance], allowed: Sequence[WhitelistEntry]
 ) -> wire.AccountRow:
-    hidden = one.sealed is None or not call.credential.may("passwords:read")  # as natively
-    password = "" if hidden else call.services.vault.reveal(str(one.sealed))
     status = NORMAL if one.user.status == "active" else DISABLED
     shown = allowed if call.credential.may("whitelist:read") else ()
     addresses = dict.fromkeys(entry.address for entry in shown if entry.enabled)
     purse = burnt.get(RESIDENTIAL)
-    return _row(call, one.user.name, password, status, purse, addresses, one.user.created_at, SUB)
+    return _row(call, one.user.name, call.password(one.sealed), status, purse, addresses, one.user.created_at, SUB)
 
 
 def _row(

@@ -14,7 +14,6 @@ from typing import Any, Final
 from flowtally.core.edges import first_instant, load_zone
 from flowtally.core.errors import FlowtallyError, Unauthenticated
 from flowtally.vendors.base import (
-    Adapted,
     Asked,
     DialectCall,
     Effect,
@@ -46,7 +45,6 @@ from flowtally.vendors.thordata.wire import (
     FlowRow,
     FlowUsage,
     ThordataError,
-    UserList,
     UserUsage,
     WalletHolds,
     Written,
@@ -196,13 +194,17 @@ def read_wallet_holds(call: DialectCall, given: Nothing) -> WalletHolds:
 )
 def list_children(call: DialectCall, given: Nothing) -> ChildList:
     """The users of kind residential, as `/api/proxy-users/user-list` has them; `limit` is how many there may be."""
-    told: UserList | Adapted = users.list_proxy_users(call, OfFamily())
-    found: UserList = told.documented if isinstance(told, Adapted) else told
+    listed, room = users.listed_users(call, OfFamily().family())
     rows = [
-        Child(one.username, one.password, one.traffic_limit, wire.CHILD_ON if one.status else wire.CHILD_OFF)
-        for one in found.users or ()
+        Child(
+            one.user.name,
+            call.password(one.sealed),
+            users.whole(users.cap_of(one.user), wire.MB),
+            wire.CHILD_ON if one.user.status == "active" else wire.CHILD_OFF,
+        )
+        for one in listed
     ]
-    return ChildList(found.user_count, found.limit, rows)
+    return ChildList(len(listed), len(listed) + room, rows)
 
 
 @route(

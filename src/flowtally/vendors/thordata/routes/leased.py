@@ -24,7 +24,7 @@ ROUTES: Final[list[Route]] = []
 route = declaring(ROUTES)
 
 UNLIMITED: Final = "unlimited"
-NO_END: Final = 253_402_300_740_000  # 9999-12-31 23:59, for a lease without an end: their clients read a date
+NO_END: Final = "9999-12-31 23:59"  # of a lease without an end: their clients read a date
 GIB: Final = 1024  # MiB
 
 
@@ -42,14 +42,15 @@ GIB: Final = 1024  # MiB
 def list_proxies(call: DialectCall, given: OfFixed) -> list[FixedProxy]:
     """What the account has now. The password is empty for a credential without the right `passwords:read`."""
     held = leases.held_by(call.tx, call.account, at=call.now, kind=given.kind())
+    sealed = stock.sealed_passwords_of(call.tx, [one.item.id for one in held])
     return [
         FixedProxy(
             _minute(call, one.lease.starts_at),
-            _minute(call, _ends(one)),
+            _minute(call, one.lease.ends_at),
             one.item.address,
             one.item.port or 0,
             one.item.username,
-            _password(call, one),
+            call.password(sealed[one.item.id]),
             one.item.place.country,
             one.item.place.city,
         )
@@ -70,7 +71,7 @@ def list_proxies(call: DialectCall, given: OfFixed) -> list[FixedProxy]:
 def read_expiration(call: DialectCall, given: FixedIps) -> list[IpExpiration]:
     """Of those that the account has, in the order they are asked for; 10010 where it has none of them."""
     held = leases.held_by(call.tx, call.account, at=call.now, kind=given.kind())
-    ends = {one.item.address: _ends(one) for one in held}
+    ends = {one.item.address: one.lease.ends_at for one in held}
     found = [IpExpiration(ip, _minute(call, ends[ip])) for ip in given.addresses() if ip in ends]
     if not found:
         raise wire.ThordataError(wire.NO_SUCH_IP)
@@ -104,7 +105,7 @@ def list_servers(call: DialectCall, given: Nothing) -> list[UnlimitedServer]:
     return [
         UnlimitedServer(
             _minute(call, one.lease.starts_at),
-            _minute(call, _ends(one)),
+            _minute(call, one.lease.ends_at),
             one.item.name or one.item.address,
             _size(one.lease.size),
             "" if one.lease.size.bandwidth_mbps is None else f"{one.lease.size.bandwidth_mbps}Mbps",
@@ -194,14 +195,5 @@ def _size(size: Size) -> str:
     return " ".join([*said, *([] if size.memory_mib is None else [f"{size.memory_mib // GIB}GiB"])])
 
 
-def _ends(one: LeasedItem) -> int:
-    return NO_END if one.lease.ends_at is None else one.lease.ends_at
-
-
-def _minute(call: DialectCall, at: int) -> str:
-    return wire.show_minute(at, call.settings.timezone)
-
-
-def _password(call: DialectCall, one: LeasedItem) -> str:
-    sealed = stock.sealed_password_of(call.tx, one.item.id) if call.credential.may("passwords:read") else None
-    return "" if sealed is None else call.services.vault.reveal(sealed)
+def _minute(call: DialectCall, at: int | None) -> str:
+    return NO_END if at is None else wire.show_minute(at, call.settings.timezone)

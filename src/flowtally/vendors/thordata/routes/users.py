@@ -7,11 +7,12 @@ all its bytes, whatever product they came under, because that is what its limit 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from decimal import Decimal
 from typing import Final
 
 from msgspec import UNSET
+from msgspec.structs import replace
 
 from flowtally.answers.statement import lifetime_use
 from flowtally.core.times import LAST_INSTANT
@@ -81,22 +82,29 @@ def list_proxy_users(call: DialectCall, given: OfFamily) -> UserList | Adapted:
     their passwords in clear for a credential of scope `manage`, empty for others. `remaining_limit` is how many users
     of any kind may still be made. Their own Python client (`User-Agent: thordata-python-sdk/...`) is told what was used
     in KB, which is what it reads; the setting `list_unit` says one unit for all."""
-    pool = read_pools(call.tx).pool_of(given.family())
-    count = roster.count_managed(call.tx, call.account, pool=pool, funded=False)
-    if count > MOST_LISTED:
-        raise ThordataError(wire.PARAMETER, f"Parameter error: more than {MOST_LISTED} users")
-    listed = roster.list_managed(call.tx, call.account, pool=pool, funded=False, limit=MOST_LISTED)
-    room = _room(call)
+    listed, room = listed_users(call, given.family())
     used = lifetime_use(call.tx, call.usage, call.account, [one.user.id for one in listed], LAST_INSTANT)
     bytes_of = {user: sum(one.bytes for one in each.values()) for user, each in used.items()}
+    rows = [_row(call, one) for one in listed]
 
     def show(unit: Unit) -> UserList:
-        return UserList(count + room, room, count, _show(call, listed, bytes_of, unit))
+        used = [decimal(unit, unit.steps(bytes_of[one.user.id])) for one in listed]
+        shown = [replace(row, usage_traffic=amount) for row, amount in zip(rows, used, strict=True)]
+        return UserList(len(listed) + room, room, len(listed), shown)
 
     wanted = call.settings.list_unit
     if wanted == "client" and client_of(call.asked) in COUNTS_KB:
         return Adapted(show(IN_KB), show(IN_MB))
     return show(IN_KB if wanted == "KB" else IN_MB)
+
+
+def listed_users(call: DialectCall, family: Family) -> tuple[list[Managed], int]:
+    """The users of one kind, in the order they were made, and how many of any kind may still be made. ThordataError
+    where there are more than a list without pages can have."""
+    pool = read_pools(call.tx).pool_of(family)
+    if roster.count_managed(call.tx, call.account, pool=pool, funded=False) > MOST_LISTED:
+        raise ThordataError(wire.PARAMETER, f"Parameter error: more than {MOST_LISTED} users")
+    return roster.list_managed(call.tx, call.account, pool=pool, funded=False, limit=MOST_LISTED), _room(call)
 
 
 def _room(call: DialectCall) -> int:
@@ -106,24 +114,16 @@ def _room(call: DialectCall) -> int:
     return max(0, min(own - there[0], every - there[1]))
 
 
-def _show(call: DialectCall, listed: Sequence[Managed], bytes_of: Mapping[str, int], unit: Unit) -> list[ProxyUser]:
-    return [
-        ProxyUser(
-            show_day(user.created_at, call.settings.timezone),
-            user.name,
-            _password(call, sealed),
-            user.status == "active",
-            whole(cap_of(user), wire.MB),
-            decimal(unit, unit.steps(bytes_of[user.id])),
-        )
-        for user, sealed in ((one.user, one.sealed) for one in listed)
-    ]
-
-
-def _password(call: DialectCall, sealed: str | None) -> str:
-    """In clear for whoever manages the users, as natively; a credential that only reads is told none."""
-    hidden = sealed is None or not call.credential.may("passwords:read")
-    return "" if hidden else call.services.vault.reveal(str(sealed))
+def _row(call: DialectCall, one: Managed) -> ProxyUser:
+    """All but what it used."""
+    return ProxyUser(
+        show_day(one.user.created_at, call.settings.timezone),
+        one.user.name,
+        call.password(one.sealed),
+        one.user.status == "active",
+        whole(cap_of(one.user), wire.MB),
+        Decimal(0),
+    )
 
 
 @route(
