@@ -52,17 +52,17 @@ _ODD: Final = {
 def claim_csv(answer: ReconciliationAnswer) -> bytes:
     """A row for each span beyond tolerance, of all users (scope `span`), and one for each user in a span beyond
     tolerance (scope `user`); RFC 4180, UTF-8. BadRange where `answer` has not all of them."""
-    if (missing := answer.disputed_in_all - len(answer.disputed)) > 0:
+    if (limit := len(answer.disputed)) < answer.disputed_in_all:
         raise BadRange(
-            f"{answer.disputed_in_all} days of a user are beyond tolerance; at most {answer.disputed_in_all - missing}"
+            f"{answer.disputed_in_all} days of a user are beyond tolerance; at most {limit}"
             " are written to one file. Ask for a shorter range, or map the names that differ.",
             rows=answer.disputed_in_all,
-            limit=answer.disputed_in_all - missing,
+            limit=limit,
         )
     text = io.StringIO(newline="")
     writer = csv.writer(text)
     writer.writerow(COLUMNS)
-    rows: list[tuple[_Disputed, str, str, str]] = [(one, "span", "", "") for one in disputed_spans(answer)]
+    rows: list[tuple[_Disputed, str, str, str]] = [(one, "span", "", "") for one in _disputed_spans(answer)]
     rows += [(one, "user", one.user, " ".join(one.billed_users)) for one in answer.disputed]
     for one, scope, user, theirs in sorted(rows, key=lambda row: parse_instant(row[0].start)):  # a span, then its users
         sides = one.sides
@@ -72,7 +72,7 @@ def claim_csv(answer: ReconciliationAnswer) -> bytes:
     return text.getvalue().encode()
 
 
-def disputed_spans(answer: ReconciliationAnswer) -> list[SpanReconciled]:
+def _disputed_spans(answer: ReconciliationAnswer) -> list[SpanReconciled]:
     """Those beyond tolerance that stand still, all users together."""
     return [one for one in answer.spans if one.told and one.settled and one.match == "beyond"]
 
@@ -84,7 +84,7 @@ def claim_text(answer: ReconciliationAnswer) -> str:
 
 def _page(answer: ReconciliationAnswer) -> Iterator[str]:
     write = human_count if answer.quantity == "requests" else exact_bytes
-    spans = disputed_spans(answer)
+    spans = _disputed_spans(answer)
     sides = [answer.total, *(one.sides for one in spans), *(one.sides for one in answer.disputed)]
     column = human_count if answer.quantity == "requests" else same_unit(_figures(sides), aligned=True)
     yield f"CLAIM SHEET: account {answer.account} at {answer.vendor} (provider {answer.provider})"
@@ -124,7 +124,7 @@ def _sum(sides: Sides, write: Write) -> Iterator[str]:
     for what, amount in rows:
         yield f"{what:<50} {write(amount):>{width}}"
     yield f"{'rounding can be at most, either way':<50} {write(sides.rounding_bound):>{width}}"
-    if sides.left_over != abs(sides.only_billed + sides.only_measured + sides.unexplained):
+    if sides.left_over != abs(sides.net):
         yield f"{'left over, too much and too little added up':<50} {write(sides.left_over):>{width}}"
 
 
@@ -183,8 +183,7 @@ def _table(disputed: Sequence[tuple[_Disputed, str | None]], write: Write) -> It
 
 def _row(one: _Disputed, user: str | None, write: Write) -> tuple[str, ...]:
     sides = one.sides
-    claimed = sides.unexplained + sides.only_billed + sides.only_measured
-    amounts = (sides.measured, sides.billed, sides.difference, claimed)
+    amounts = (sides.measured, sides.billed, sides.difference, sides.net)
     whose = "(all)" if user is None else user or "(nobody)"
     return (one.start[:10], whose, *(write(amount) for amount in amounts), one.asked_at or "")
 

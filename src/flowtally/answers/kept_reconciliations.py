@@ -7,7 +7,7 @@ A figure that moved is told with its size: that is what a vendor or a late corre
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any
 
 import msgspec
 
@@ -17,12 +17,11 @@ from flowtally.answers.reconciliation import ReconciliationQuestion, Reconciliat
 from flowtally.core.edges import format_instant, parse_instant
 from flowtally.core.reconciling.rules import ReconciliationRules, read_rules
 from flowtally.ledger.database import Tx
+from flowtally.ledger.erasing.erased_reconciliations import OF_RULES
 from flowtally.ledger.providers import connected, kept
 from flowtally.ledger.providers.connected import Provider
 from flowtally.ledger.providers.kept import KeptReconciliation
 from flowtally.protocol import KeptReconciliationAnswer, KeptReconciliationDetail, ReconciliationAnswer
-
-RULES: Final = "rules"  # beside the members of the answer
 
 
 def answer_question(
@@ -57,7 +56,7 @@ def keep_answer(tx: Tx, made: ToKeep, now: int) -> KeptReconciliationAnswer:
         ends_at=parse_instant(answer.end),
         block=answer.known_block,
         match=answer.match,
-        answer=msgspec.json.encode(told | {RULES: made.rules}).decode(),
+        answer=msgspec.json.encode(told | {OF_RULES: made.rules}).decode(),
         now=now,
     )
     return show_kept(one, provider.name)
@@ -80,7 +79,7 @@ def compare_with_kept(
 ) -> KeptReconciliationDetail:
     """What was kept, the same question now by the same rules, and what moved between. NotFound."""
     was = kept.read_reconciliation(tx, whose, kept_id)
-    then, rules = read_answer(was.answer), _read_rules(was.answer)
+    then, rules = _read(was.answer)
     question = ReconciliationQuestion(
         *(whose.account, whose.name, then.quantity, then.start, then.end, then.corrected_since, asked_again_days)
     )
@@ -101,23 +100,21 @@ def compare_with_kept(
 def read_answer(kept: str) -> ReconciliationAnswer:
     """What was kept. Where it does not say how much was left over, the least that it can have been is taken; where it
     does not say whose a disputed day was, whom it calls so."""
+    return _read(kept)[0]
+
+
+def _read(kept: str) -> tuple[ReconciliationAnswer, ReconciliationRules | None]:
+    """With the rules it was compared by; None where it was kept without them."""
     told = msgspec.json.decode(kept)
+    rules = told.pop(OF_RULES, None)
     for sides in (told["total"], *(one["sides"] for of in ("spans", "users", "disputed") for one in told[of])):
         sides.setdefault("left_over", abs(sides["only_billed"] + sides["only_measured"] + sides["unexplained"]))
     whose = {one["user"]: one for one in told["users"]}
     for cell in told["disputed"]:
         for side in ("measured_users", "billed_users"):
             cell.setdefault(side, whose[cell["user"]][side])
-    return msgspec.convert(told, ReconciliationAnswer)
-
-
-def _read_rules(kept: str) -> ReconciliationRules | None:
-    """Those it was compared by; None where it was kept without them."""
-    return msgspec.json.decode(kept, type=_WithRules).rules
-
-
-class _WithRules(msgspec.Struct):
-    rules: ReconciliationRules | None = None
+    answer = msgspec.convert(told, ReconciliationAnswer)
+    return answer, None if rules is None else msgspec.convert(rules, ReconciliationRules)
 
 
 def _figures(answer: ReconciliationAnswer) -> object:

@@ -78,23 +78,23 @@ def _lots(tx: Tx, provider: Provider, paying: Paying, seen: BalanceSeen) -> list
         return [(left, seen.balance.expires_at)]
     known = [one.grant for one in said.read_grants(tx, provider.id) if one.grant.standing == "active"]
     lots = []
-    for end, part in sorted(((one.expires_at, one.amount - one.used) for one in known), key=_by_end):
+    for part, end in sorted(((one.amount - one.used, one.expires_at) for one in known), key=_by_end):
         lots.append((min(left, max(0, part)), end))
         left -= lots[-1][0]
     return [*lots, (left, None)]
 
 
-def _by_end(one: tuple[int | None, int]) -> int:
-    return LAST_INSTANT if one[0] is None else one[0]
+def _by_end(lot: Lot) -> int:
+    return LAST_INSTANT if lot[1] is None else lot[1]
 
 
-def whole_days(told: Sequence[Stretch], now: int, days: int = PACE_DAYS) -> list[Span]:
-    """Those of the last so many days of the vendor's calendar, today excluded, that were told wholly, and when they
+def whole_days(told: Sequence[Stretch], now: int) -> list[Span]:
+    """Those of the last seven days of the vendor's calendar, today excluded, that were told wholly, and when they
     were over: what was told of a day before is of the day so far. Pure."""
     if not told:
         return []
-    edges = VendorCalendar(told[-1].zone).days(now - (days + 2) * DAY_MS, now, days + 3)
-    return [span for span in list(pairwise(edges))[-days:] if _covers(told, *span)]
+    edges = VendorCalendar(told[-1].zone).days(now - (PACE_DAYS + 2) * DAY_MS, now, PACE_DAYS + 3)
+    return [span for span in list(pairwise(edges))[-PACE_DAYS:] if _covers(told, *span)]
 
 
 def _covers(told: Sequence[Stretch], start: int, end: int) -> bool:
@@ -122,7 +122,7 @@ def run_out(
     if lots is None:
         return RunOut(None, per_day, len(days), "the vendor does not tell what is left", balance)
     at, expires = since, False
-    for left, ends_at in sorted(lots, key=lambda lot: _by_end((lot[1], 0))):
+    for left, ends_at in sorted(lots, key=_by_end):
         if left <= 0:
             continue
         used_up = at + left * span // used if used > 0 else LAST_INSTANT + 1

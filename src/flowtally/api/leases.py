@@ -324,6 +324,7 @@ def show(one: LeasedItem, at: int) -> LeaseAnswer:
 
 
 def show_order(call: Call, one: Order) -> LeaseOrderAnswer:
+    held = {each.lease.id: each for each in leases.held_in_order(call.tx, one.account, one.id)}
     return LeaseOrderAnswer(
         id=one.id,
         account=one.account,
@@ -332,7 +333,7 @@ def show_order(call: Call, one: Order) -> LeaseOrderAnswer:
         currency=one.currency,
         transfer=one.transfer_id,
         created_at=format_instant(one.created_at),
-        leases=[show(leases.read_held(call.tx, one.account, id), call.now) for id in one.leases],
+        leases=[show(held[id], call.now) for id in one.leases],
     )
 
 

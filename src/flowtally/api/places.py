@@ -110,7 +110,9 @@ async def replace_places(call: Call, request: AnyRequest, product: str) -> Place
 
         def make() -> Catalogue:
             body = decompress(raw, encoding, config.max_body_bytes, hold.add)
-            return make_catalogue(read_rows(body, form))
+            made = make_catalogue(read_rows(body, form))
+            made.reckon()  # now, while nobody waits for the ledger
+            return made
 
         found = await call.services.read(call.credential, make)
         work = partial(_replace, product=product, found=found)

@@ -8,6 +8,7 @@ import typer
 
 from flowtally.cli import ask
 from flowtally.cli.account import Account
+from flowtally.cli.show.inventory import exit_of, session_of
 from flowtally.cli.show.output import Json, document, note, say, table
 from flowtally.core.endpoints import Session, address
 from flowtally.protocol import EndpointAnswer
@@ -54,6 +55,4 @@ def endpoints(
 
 
 def _row(one: EndpointAnswer) -> tuple[str, ...]:
-    session = one.session if one.hold_s is None else f"{one.session} {one.hold_s} s"
-    place = " ".join(part for part in (one.country, one.state, one.city) if part) or "any"
-    return address(one.host, one.port), session, place
+    return address(one.host, one.port), session_of(one), exit_of(one)

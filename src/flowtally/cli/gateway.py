@@ -8,6 +8,7 @@ import typer
 
 from flowtally.cli import ask
 from flowtally.cli.grouped import CommandGroup, example
+from flowtally.cli.show.inventory import exit_of, session_of
 from flowtally.cli.show.output import Json, document, facts, table, when
 from flowtally.core.endpoints import Session
 from flowtally.protocol import GatewayAnswer, GatewayRequest
@@ -84,9 +85,7 @@ def _ports(text: str) -> tuple[int, int]:
 
 def _row(one: GatewayAnswer) -> tuple[str, ...]:
     ports = str(one.first_port) if one.first_port == one.last_port else f"{one.first_port}-{one.last_port}"
-    session = one.session if one.hold_s is None else f"{one.session} {one.hold_s} s"
-    place = " ".join(part for part in (one.country, one.state, one.city) if part) or "any"
-    return one.id, one.product, one.host, ports, session, place, when(one.created_at)
+    return one.id, one.product, one.host, ports, session_of(one), exit_of(one), when(one.created_at)
 
 
 def _show(one: GatewayAnswer, json: bool) -> None:

@@ -235,7 +235,7 @@ def notes(answer: ReconciliationAnswer, write: Write) -> Iterator[str]:
         yield f"{'All days' if odd.start is None else short(odd.start)}{whose}: {ODD[odd.kind]} ({write(odd.amount)})."
     for name in answer.ambiguous:
         yield f"The {name.side} name {name.name} could be {' or '.join(name.candidates)}: it was taken for neither."
-    if (total := answer.total).left_over != abs(total.only_billed + total.only_measured + total.unexplained):
+    if (total := answer.total).left_over != abs(total.net):
         yield f"Too much and too little do not cancel out: {write(total.left_over)} are left over in all."
     if answer.disputed_in_all:
         yield f"{counted(answer.disputed_in_all, 'day')} of a user beyond tolerance: --claim lists them."

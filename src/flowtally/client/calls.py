@@ -661,8 +661,7 @@ def stock(
     status: StockState | None = None,
 ) -> Listing[p.StockAnswer]:
     """What can be leased, retired entries included; `address` finds every entry that an address ever had."""
-    given = {"kind": kind, "address": address, "country": country, "status": status}
-    query: Query = {name: value for name, value in given.items() if value is not None}
+    query = _given(kind=kind, address=address, country=country, status=status)
     return Listing("/v1/stock", Page[p.StockAnswer], query)
 
 
@@ -696,10 +695,7 @@ def holders(stock: str) -> Listing[p.HolderAnswer]:
 
 def lease_plans(*, kind: str | None = None, retired: bool = False) -> Listing[p.LeasePlanAnswer]:
     """For how much stock is leased; `retired`: also what no longer can be bought."""
-    query: Query = {} if kind is None else {"kind": kind}
-    if retired:
-        query["retired"] = "true"
-    return Listing("/v1/lease-plans", Page[p.LeasePlanAnswer], query)
+    return Listing("/v1/lease-plans", Page[p.LeasePlanAnswer], _given(kind=kind, retired="true" if retired else None))
 
 
 def lease_plan(plan: str) -> ClientCall[p.LeasePlanAnswer]:
@@ -717,41 +713,39 @@ def retire_lease_plan(plan: str) -> ClientCall[p.LeasePlanAnswer]:
 
 def buy_lease(account: str, request: p.LeaseRequest, *, once: str | None = None) -> ClientCall[p.LeaseOrderAnswer]:
     """Lease from stock, paid from the wallet; ApiError `out_of_stock`, `insufficient_funds`."""
-    return write("POST", f"/v1/accounts/{segment(account)}/leases", p.LeaseOrderAnswer, request, once=once)
+    return write("POST", _leases(account), p.LeaseOrderAnswer, request, once=once)
 
 
 def give_lease(
     account: str, request: p.GivenLeaseRequest, *, once: str | None = None
 ) -> ClientCall[p.LeaseOrderAnswer]:
     """Let an account have something for nothing."""
-    return write("POST", f"/v1/accounts/{segment(account)}/leases/give", p.LeaseOrderAnswer, request, once=once)
+    return write("POST", f"{_leases(account)}/give", p.LeaseOrderAnswer, request, once=once)
 
 
 def leases(account: str, *, kind: str | None = None, status: LeaseState | None = None) -> Listing[p.LeaseAnswer]:
-    given = {"kind": kind, "status": status}
-    query: Query = {name: value for name, value in given.items() if value is not None}
-    return Listing(f"/v1/accounts/{segment(account)}/leases", Page[p.LeaseAnswer], query)
+    return Listing(_leases(account), Page[p.LeaseAnswer], _given(kind=kind, status=status))
 
 
 def lease(account: str, lease: str) -> ClientCall[p.LeaseAnswer]:
-    return read(f"/v1/accounts/{segment(account)}/leases/{segment(lease)}", p.LeaseAnswer)
+    return read(f"{_leases(account)}/{segment(lease)}", p.LeaseAnswer)
 
 
 def lease_terms(account: str, lease: str) -> Listing[p.LeaseTermAnswer]:
     """What happened to it, and what was paid for which time."""
-    return Listing(f"/v1/accounts/{segment(account)}/leases/{segment(lease)}/terms", Page[p.LeaseTermAnswer])
+    return Listing(f"{_leases(account)}/{segment(lease)}/terms", Page[p.LeaseTermAnswer])
 
 
 def lease_password(account: str, lease: str) -> ClientCall[p.LeasePasswordAnswer]:
     """In clear; ApiError `not_found` where there is none, `lease_ended` when the lease is over."""
-    return read(f"/v1/accounts/{segment(account)}/leases/{segment(lease)}/password", p.LeasePasswordAnswer)
+    return read(f"{_leases(account)}/{segment(lease)}/password", p.LeasePasswordAnswer)
 
 
 def renew_lease(
     account: str, lease: str, request: p.LeaseRenewal, *, once: str | None = None
 ) -> ClientCall[p.LeaseOrderAnswer]:
     """Go on from its end."""
-    path = f"/v1/accounts/{segment(account)}/leases/{segment(lease)}/renew"
+    path = f"{_leases(account)}/{segment(lease)}/renew"
     return write("POST", path, p.LeaseOrderAnswer, request, once=once)
 
 
@@ -759,13 +753,17 @@ def upgrade_lease(
     account: str, lease: str, request: p.LeaseUpgrade, *, once: str | None = None
 ) -> ClientCall[p.LeaseOrderAnswer]:
     """Make it larger for the rest of its time."""
-    path = f"/v1/accounts/{segment(account)}/leases/{segment(lease)}/upgrade"
+    path = f"{_leases(account)}/{segment(lease)}/upgrade"
     return write("POST", path, p.LeaseOrderAnswer, request, once=once)
 
 
 def release_lease(account: str, lease: str) -> ClientCall[p.LeaseAnswer]:
     """End it now; nothing is paid back."""
-    return write("POST", f"/v1/accounts/{segment(account)}/leases/{segment(lease)}/release", p.LeaseAnswer)
+    return write("POST", f"{_leases(account)}/{segment(lease)}/release", p.LeaseAnswer)
+
+
+def _leases(account: str) -> str:
+    return f"/v1/accounts/{segment(account)}/leases"
 
 
 def lease_order(account: str, order: str) -> ClientCall[p.LeaseOrderAnswer]:
@@ -982,8 +980,7 @@ def places(
     product: str, *, kind: PlaceKind = "country", country: str | None = None, state: str | None = None
 ) -> Listing[p.PlaceAnswer]:
     """`country`: its code; `state`: the code of one, for cities of it alone."""
-    chosen = {"kind": kind, "country": country, "state": state}
-    query: Query = {name: value for name, value in chosen.items() if value is not None}
+    query = _given(kind=kind, country=country, state=state)
     return Listing(_places(product), Page[p.PlaceAnswer], query | {"limit": "1000"})
 
 

@@ -80,8 +80,10 @@ def place_of(field: str, text: str) -> str:
     return place
 
 
-def address(host: str, port: int) -> str:
-    """`host:port`, an IPv6 address in brackets."""
+def address(host: str, port: int | None) -> str:
+    """`host:port`, an IPv6 address in brackets; without a port as it is."""
+    if port is None:
+        return host
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 

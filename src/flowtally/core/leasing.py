@@ -10,7 +10,7 @@ import ipaddress
 import re
 from collections.abc import Iterable
 from fractions import Fraction
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -60,6 +60,13 @@ class Size(msgspec.Struct, frozen=True):
         """Whether it is nowhere smaller, and somewhere larger; what is not said is nothing."""
         pairs = [(one or 0, two or 0) for one, two in zip(self._said(), other._said(), strict=True)]
         return all(one >= two for one, two in pairs) and any(one > two for one, two in pairs)
+
+
+def flat(value: msgspec.Struct) -> dict[str, Any]:
+    """Its fields, with those of its place and its size in place of these: as a table has them."""
+    fields = msgspec.structs.asdict(value)
+    within = [fields.pop(name) for name in ("place", "size") if name in fields]
+    return fields | {name: one for each in within for name, one in msgspec.structs.asdict(each).items()}
 
 
 ANYWHERE: Final = Site()

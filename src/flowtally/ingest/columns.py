@@ -74,6 +74,10 @@ class Columns:
     def __len__(self) -> int:
         return self._count
 
+    def with_users(self, users: list[str]) -> Self:
+        """The same, with these users."""
+        return type(self)(self._count, lambda name: users if name == "user" else self.make(name))
+
     def anew(self) -> Self:
         """The same, of which no list is made yet."""
         return type(self)(self._count, self.make)

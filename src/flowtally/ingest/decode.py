@@ -105,8 +105,9 @@ def _without_logins(decoded: Decoded, logins: Logins) -> Decoded:
     names = {login: name_in(login, logins) for login in {event.user for event in decoded.events}}
     for event in decoded.events:
         event.user = names[event.user]
-    columns = None if decoded.columns is None else Columns.of(decoded.events)
-    return Decoded(decoded.events, decoded.faults, columns, decoded.alone)
+    if decoded.columns is not None:
+        decoded.columns = decoded.columns.with_users([event.user for event in decoded.events])
+    return decoded
 
 
 def _decode_request(body: bytes, media_type: str, headers: Headers) -> Decoded:

@@ -48,6 +48,11 @@ class Sides(msgspec.Struct, frozen=True):
     rounding_bound: int
     left_over: int
 
+    @property
+    def net(self) -> int:
+        """What is left over, with its sign: what is too much less what is too little."""
+        return self.unexplained + self.only_billed + self.only_measured
+
 
 class SpanReconciled(msgspec.Struct, frozen=True):
     """One span of the vendor, all users.

@@ -84,6 +84,7 @@ class Pulling:
         try:
             for statement in client.pull(puller, to_pull):
                 self._keep(provider, to_pull, statement, came)
+            self._note_hole(provider, puller, to_pull)
         except ServerStops:
             raise
         except VendorFault as error:
@@ -94,8 +95,6 @@ class Pulling:
             failed = failed_inside(provider, error)
             came.outcome, came.detail = failed.outcome, failed.detail
         came.calls = client.calls
-        if came.outcome == "ok":
-            self._note_hole(provider, puller, to_pull)
         return came
 
     def to_pull(self, provider: Provider, puller: Puller, secrets: dict[str, str]) -> ToPull:
@@ -105,11 +104,11 @@ class Pulling:
         first = _first(provider, puller, now)
         with self._ledger.read() as tx:
             told = stretches.told_until(tx, provider.id, first)
-            last = stretches.told_last(tx, provider.id, first)
+            hole = self._holes.get(provider.id)
+            if hole is not None and hole.is_left(told, provider, now):
+                last = stretches.told_last(tx, provider.id, first)
+                told = told if last is None else last[1]
             looked = _looked(tx, provider)
-        hole = self._holes.get(provider.id)
-        if last is not None and hole is not None and hole.is_left(told, provider, now):
-            told = last[1]
         since = max(first, min(told, now) - puller.settle_days * DAY_MS)
         return ToPull(secrets, provider.settings, since, now, looked)
 

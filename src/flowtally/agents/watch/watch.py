@@ -14,6 +14,7 @@ from flowtally.agents.follow.inputs import Input
 from flowtally.agents.follow.server import Server
 from flowtally.agents.watch.endpoint import Endpoint
 from flowtally.agents.watch.metrics import Lags, MetricsSnapshot
+from flowtally.core.endpoints import address
 from flowtally.host.notify import Notify
 
 BEAT_S: Final = 1.0
@@ -67,9 +68,11 @@ class Watch:
             self._endpoint, self._address = Endpoint(self._wanted), self._wanted
         except OSError as error:
             self._try_at = now + TRY_AGAIN_S
-            self._event_log.once("metrics", "cannot_listen", what="metrics", address=_text(self._wanted), detail=error)
+            self._event_log.once(
+                "metrics", "cannot_listen", what="metrics", address=address(*self._wanted), detail=error
+            )
         else:
-            self._event_log.over("metrics", "listening", what="metrics", address=_text(self._wanted))
+            self._event_log.over("metrics", "listening", what="metrics", address=address(*self._wanted))
 
     def _snapshot(self, inputs: Sequence[Input], server: Server) -> MetricsSnapshot:
         at = time.time()
@@ -80,7 +83,3 @@ class Watch:
             "started_at": self._started_at,
         }
         return MetricsSnapshot(at, self._lags.seen({one.name: one.facts() for one in inputs}, at), agent)
-
-
-def _text(address: tuple[str, int]) -> str:
-    return f"[{address[0]}]:{address[1]}" if ":" in address[0] else f"{address[0]}:{address[1]}"

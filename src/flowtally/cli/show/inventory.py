@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
-from flowtally.protocol import LeaseAnswer, LeasePlanAnswer, StockAnswer
+from flowtally.core.endpoints import address
+from flowtally.protocol import EndpointAnswer, GatewayAnswer, LeaseAnswer, LeasePlanAnswer, StockAnswer
 
 
 def address_of(one: StockAnswer | LeaseAnswer) -> str:
-    return one.address if one.port is None else f"{one.address}:{one.port}"
+    return address(one.address, one.port)
 
 
 def place_of(one: StockAnswer | LeaseAnswer | LeasePlanAnswer) -> str:
     return "/".join(part for part in (one.country, one.state, one.city, one.region) if part)
+
+
+def session_of(one: GatewayAnswer | EndpointAnswer) -> str:
+    return one.session if one.hold_s is None else f"{one.session} {one.hold_s} s"
+
+
+def exit_of(one: GatewayAnswer | EndpointAnswer) -> str:
+    """Where its connections go out."""
+    return " ".join(part for part in (one.country, one.state, one.city) if part) or "any"
 
 
 def size_of(one: StockAnswer | LeasePlanAnswer) -> str:

@@ -12,7 +12,9 @@ place may be said as often as wanted; another name for it is a fault, and so is 
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable
+from functools import cached_property
 from hashlib import sha256
 from typing import Final
 
@@ -56,15 +58,21 @@ def key_of(kind: PlaceKind, country: str, state: str, code: str) -> str:
     return f"{country}/{state}/{code}" if kind == "city" else f"{country}/{code}"
 
 
-class Catalogue(msgspec.Struct, frozen=True):
+class Catalogue(msgspec.Struct, frozen=True, dict=True):
     """All places of a product, in order of kind and key."""
 
     places: list[OfferedPlace]
 
-    def count(self, kind: PlaceKind) -> int:
-        return sum(one.kind == kind for one in self.places)
+    def reckon(self) -> None:
+        """Reckon over all places what is asked of them later."""
+        _ = self.counts, self.digest
 
-    @property
+    @cached_property
+    def counts(self) -> Counter[PlaceKind]:
+        """How many there are of each kind."""
+        return Counter(one.kind for one in self.places)
+
+    @cached_property
     def digest(self) -> str:
         return digest_of((one.kind, one.key, one.name) for one in self.places)
 

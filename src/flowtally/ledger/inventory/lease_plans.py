@@ -9,7 +9,7 @@ import msgspec
 from sqlalchemy import Connection, insert, select, update
 
 from flowtally.core.errors import Conflict, NotFound
-from flowtally.core.leasing import ANY_SIZE, ANYWHERE, Site, Size
+from flowtally.core.leasing import ANY_SIZE, ANYWHERE, Site, Size, flat
 from flowtally.core.texts import may_be_known
 from flowtally.ledger import trail
 from flowtally.ledger.ids import new_id
@@ -73,7 +73,7 @@ def create_lease_plan(
     )
     if _find(tx, plan.id) is not None:
         raise Conflict(f"lease plan {plan.id!r} exists already", plan=plan.id)
-    tx.execute(insert(lease_plans).values(_row(plan)))
+    tx.execute(insert(lease_plans).values(flat(plan)))
     trail.note(tx, "lease_plan.create", subject=plan.id, after=trail.facts(plan))
     return plan
 
@@ -131,8 +131,3 @@ def _made(*row: Any) -> LeasePlan:
     id, name, kind, days, price, currency, *where, created_at, retired_at = row
     place, size = Site(*where[:4]), Size(*where[4:])
     return LeasePlan(id, name, kind, days, price, currency, place, size, created_at, retired_at)
-
-
-def _row(plan: LeasePlan) -> dict[str, Any]:
-    flat = {name: value for name, value in msgspec.structs.asdict(plan).items() if name not in ("place", "size")}
-    return flat | msgspec.structs.asdict(plan.place) | msgspec.structs.asdict(plan.size)

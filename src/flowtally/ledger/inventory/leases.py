@@ -102,6 +102,12 @@ def read_held(tx: Connection, account: str, lease_id: str) -> LeasedItem:
     return make_held(*row)
 
 
+def held_in_order(tx: Connection, account: str, order_id: str) -> list[LeasedItem]:
+    """The leases of an order, as they are now."""
+    query = _held().join(lease_terms, _T.lease_id == _L.id).where(_T.order_id == order_id, _L.account == account)
+    return [make_held(*row) for row in tx.execute(query)]
+
+
 def list_leases(
     tx: Connection,
     account: str,

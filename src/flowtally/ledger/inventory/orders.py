@@ -26,7 +26,7 @@ from flowtally.core.errors import (
     StockRetired,
     Unprocessable,
 )
-from flowtally.core.leasing import ANYWHERE, AgreedPrice, Site, Size, kept_until, upgrade_price
+from flowtally.core.leasing import ANYWHERE, AgreedPrice, Site, Size, flat, kept_until, upgrade_price
 from flowtally.core.texts import may_be_known
 from flowtally.core.times import DAY_MS
 from flowtally.core.words import LeaseStep
@@ -403,7 +403,7 @@ def _write(
     for one in changes:
         if one.number > 1:
             tx.execute(update(leases).where(leases.c.id == one.lease.id).values(_row(one.lease)))
-    tx.execute(insert(lease_terms), [_term_row(one) for one in terms])
+    tx.execute(insert(lease_terms), [flat(one) for one in terms])
     tx.execute(_FREE_AT, [{"row": one.stock_id, "free": _free_at(tx, one)} for one in (c.lease for c in changes)])
     for change, term in zip(changes, terms, strict=True):
         facts = trail.facts(term, "lease_id", "created_at") | {"stock_id": change.lease.stock_id}
@@ -420,10 +420,4 @@ def _free_at(tx: Connection, lease: StockLease) -> int:
 
 
 def _row(lease: StockLease) -> dict[str, Any]:
-    flat = {name: value for name, value in msgspec.structs.asdict(lease).items() if name != "size"}
-    return flat | {"auto_renew": int(lease.auto_renew)} | msgspec.structs.asdict(lease.size)
-
-
-def _term_row(term: Term) -> dict[str, Any]:
-    flat = {name: value for name, value in msgspec.structs.asdict(term).items() if name != "size"}
-    return flat | msgspec.structs.asdict(term.size)
+    return flat(lease) | {"auto_renew": int(lease.auto_renew)}

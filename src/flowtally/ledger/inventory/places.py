@@ -42,10 +42,10 @@ def replace_places(tx: Connection, product: str, found: Catalogue, *, now: int) 
     """These are all places of the product from now on. The same ones again change nothing. Unprocessable (product)."""
     new = PlaceCatalogue(
         check_id("product", product),
-        found.count("country"),
-        found.count("state"),
-        found.count("city"),
-        found.count("asn"),
+        found.counts["country"],
+        found.counts["state"],
+        found.counts["city"],
+        found.counts["asn"],
         found.digest,
         now,
     )

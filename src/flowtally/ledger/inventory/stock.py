@@ -14,8 +14,9 @@ import msgspec
 from msgspec import UNSET, UnsetType
 from sqlalchemy import ColumnElement, Connection, Select, and_, false, insert, or_, select, update
 
+from flowtally.core.endpoints import address
 from flowtally.core.errors import Conflict, LinesRefused, NotFound, StockHeld, StockRetired, Unprocessable
-from flowtally.core.leasing import ANY_SIZE, ANYWHERE, KIND, MAX_HOST_CHARS, Site, Size, spelt
+from flowtally.core.leasing import ANY_SIZE, ANYWHERE, KIND, MAX_HOST_CHARS, Site, Size, flat, spelt
 from flowtally.core.texts import may_be_known
 from flowtally.core.words import StockState
 from flowtally.ledger import trail
@@ -157,10 +158,7 @@ def change_item(
         return before
     _checked(NewStock(after.kind, after.address, after.port, after.username, None, after.name, after.place, after.size))
     after = msgspec.structs.replace(after, changed_at=now)
-    row = {"username": after.username, "name": after.name, "changed_at": now}
-    row |= msgspec.structs.asdict(after.place) | msgspec.structs.asdict(after.size)
-    if sealed is not UNSET:
-        row["sealed"] = sealed
+    row = _row(after) if sealed is UNSET else _row(after) | {"sealed": sealed}
     tx.execute(update(stock).where(_S.id == before.id).values(row))
     password = {} if sealed is UNSET else {"password_set": sealed is not None}
     trail.note(tx, "stock.change", subject=after.id, before=_facts(before), after=_facts(after) | password)
@@ -190,7 +188,16 @@ def read_item(tx: Connection, item_id: str) -> StockItem:
 
 def sealed_password_of(tx: Connection, item_id: str) -> str | None:
     """The encrypted password of the item; None when it has none."""
-    return tx.execute(select(_S.sealed).where(_S.id == item_id)).scalar_one_or_none()
+    return sealed_passwords_of(tx, [item_id]).get(item_id)
+
+
+def sealed_passwords_of(tx: Connection, some: Sequence[str]) -> dict[str, str | None]:
+    """The encrypted passwords of these items; None of one that has none."""
+    found: dict[str, str | None] = {}
+    for start in range(0, len(some), CHUNK):
+        query = select(_S.id, _S.sealed).where(_S.id.in_(some[start : start + CHUNK]))
+        found |= {row.id: row.sealed for row in tx.execute(query)}
+    return found
 
 
 def list_items(
@@ -258,9 +265,9 @@ def check_size(size: Size) -> None:
             check_number(field, value, least=1, most=MAX_SIZE)
 
 
-def shown(new: NewStock) -> str:
+def shown(new: NewStock | StockItem) -> str:
     """Its address and port, for people."""
-    return new.address if new.port is None else f"{new.address}:{new.port}"
+    return address(new.address, new.port)
 
 
 def _checked(new: NewStock) -> NewStock:
@@ -306,32 +313,34 @@ def _endpoints_taken(
         chunk = addresses[start : start + CHUNK]
         query = select(_S.address, _S.port, _S.id, _S.retired_at).where(_S.address.in_(chunk))
         query = query.where(or_(_S.retired_at.is_(None), _S.free_at > now))
-        for address, port, id, retired_at in tx.execute(query):
-            (held if retired_at is not None else taken)[address, port] = id
+        for host, port, id, retired_at in tx.execute(query):
+            (held if retired_at is not None else taken)[host, port] = id
     return taken, held
 
 
 def _put(tx: Connection, some: Sequence[NewStock], now: int) -> list[StockItem]:
-    made, rows = [], []
-    for one in some:
-        id, secret = new_id("stk_"), one.sealed is not None
-        place, size = one.place, one.size
-        port = one.port
-        made.append(
-            StockItem(id, one.kind, one.address, port, one.username, secret, one.name, place, size, 0, now, now, None)
+    made = [
+        StockItem(
+            *(new_id("stk_"), one.kind, one.address, one.port, one.username, one.sealed is not None, one.name),
+            *(one.place, one.size, 0, now, now, None),
         )
-        row: dict[str, Any] = {"id": id, "kind": one.kind, "address": one.address, "port": port or 0}
-        row |= {"username": one.username, "sealed": one.sealed, "name": one.name}
-        row |= msgspec.structs.asdict(place) | msgspec.structs.asdict(size)
-        rows.append(row | {"free_at": 0, "created_at": now, "changed_at": now, "retired_at": None})
+        for one in some
+    ]
+    rows = [_row(item) | {"sealed": one.sealed} for item, one in zip(made, some, strict=True)]
     tx.execute(insert(stock), rows)
     return made
 
 
+def _row(item: StockItem) -> dict[str, Any]:
+    """All but its password."""
+    row = flat(item) | {"port": item.port or 0}
+    del row["has_password"]
+    return row
+
+
 def _facts(item: StockItem) -> dict[str, Any]:
     """For the audit trail, which calls an address `endpoint`: it is no address of a person's."""
-    where = item.address if item.port is None else f"{item.address}:{item.port}"
-    return trail.facts(item, "port", "free_at") | {"endpoint": where}
+    return trail.facts(item, "port", "free_at") | {"endpoint": shown(item)}
 
 
 def items_named(name: str) -> Select[Any]:

@@ -31,7 +31,8 @@ def canonical(address: str) -> str:
 
 def within(inner: str, outer: Iterable[str]) -> bool:
     """Whether a canonical address or network lies in one of these, which are canonical, too."""
-    return any(_is_subnet(ip_network(inner), ip_network(one)) for one in outer)
+    network = ip_network(inner)
+    return any(_is_subnet(network, ip_network(one)) for one in outer)
 
 
 def is_network(address: str) -> bool:

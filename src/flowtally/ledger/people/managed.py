@@ -54,9 +54,7 @@ def create_user(
     """
     read_open_account(tx, account)
     check_text("name", name, least=1)
-    bearer = _bearer(tx, account, name)
-    if bearer is not None and bearer.managed:
-        raise _taken(name)
+    bearer = _to_give_way(tx, account, name)
     _check_room(tx, account, most)
     user_id = new_id("usr_")
     at = second_of(now) if funded else now  # its purse begins when it was made
@@ -96,9 +94,7 @@ def change_user(
     if after == before and password is UNSET:
         return before
     if after.name != before.name:
-        bearer = _bearer(tx, account, after.name)
-        if bearer is not None and bearer.managed:
-            raise _taken(after.name)
+        bearer = _to_give_way(tx, account, after.name)
         read_open_account(tx, account)
         check_text("name", after.name, least=1)
         if bearer is not None:
@@ -136,10 +132,13 @@ def _check_room(tx: Connection, account: str, most: int) -> None:
         raise LimitReached(detail, account=account, present=present, limit=most)
 
 
-def _bearer(tx: Connection, account: str, name: str) -> User | None:
-    """Who in the account bears this name now."""
+def _to_give_way(tx: Connection, account: str, name: str) -> User | None:
+    """Whom traffic brought and who bears this name now: it gives way. NameTaken where the bearer is managed."""
     found = names.present_bearers(tx, [(account, name)]).get((account, name))
-    return None if found is None else read_user(tx, account, found)
+    bearer = None if found is None else read_user(tx, account, found)
+    if bearer is not None and bearer.managed:
+        raise NameTaken(f"the name {name!r} is in use", name=name)
+    return bearer
 
 
 def _free(tx: Connection, bearer: User, now: int) -> None:
@@ -152,10 +151,6 @@ def _delete(tx: Connection, before: User, now: int, did: str) -> User:
     names.give_up(tx, before.id, now)
     whitelist.forget_user(tx, before.id)
     return _keep(tx, before, msgspec.structs.replace(before, status="deleted"), None, now, did)
-
-
-def _taken(name: str) -> NameTaken:
-    return NameTaken(f"the name {name!r} is in use", name=name)
 
 
 def _keep(tx: Connection, before: User, after: User, password: str | UnsetType | None, now: int, did: str) -> User:

@@ -6,6 +6,9 @@ Of vendors that tell no spans the looks of a day are one stretch: there may be a
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import msgspec
 from msgspec.structs import replace
 from sqlalchemy import Connection, delete, func, insert, select
@@ -58,10 +61,8 @@ def read_stretches(tx: Connection, provider_id: str, start: int, end: int) -> li
 def told_until(tx: Connection, provider_id: str, since: int) -> int:
     """Up to which instant all was told without a hole, from `since` on; `since` where nothing was. A day that was not
     over when it was asked about was told up to then."""
-    s = provider_stretches.c
-    query = select(s.starts_at, s.ends_at, s.asked_at).where(s.provider == provider_id, s.ends_at > since)
     until = since
-    for starts_at, ends_at, asked_at in tx.execute(query.order_by(s.starts_at)):
+    for starts_at, ends_at, asked_at in _told_after(tx, provider_id, since):
         if starts_at > since:
             break
         since = ends_at
@@ -73,17 +74,22 @@ def told_until(tx: Connection, provider_id: str, since: int) -> int:
 def told_last(tx: Connection, provider_id: str, since: int) -> tuple[int, int] | None:
     """From when to when all was told without a hole, in the newest of such times from `since` on; None where nothing
     was. Before it there may be what the vendor does not tell: it does not answer so far back, or leaves it out."""
-    s = provider_stretches.c
-    query = select(s.starts_at, s.ends_at, s.asked_at).where(s.provider == provider_id, s.ends_at > since)
     found: tuple[int, int] | None = None
     begin = end = since
-    for starts_at, ends_at, asked_at in tx.execute(query.order_by(s.starts_at)):
+    for starts_at, ends_at, asked_at in _told_after(tx, provider_id, since):
         if starts_at > end:
             begin = starts_at
         end = ends_at
         if asked_at > max(starts_at, begin):
             found = begin, min(ends_at, asked_at)
     return found
+
+
+def _told_after(tx: Connection, provider_id: str, since: int) -> Sequence[Any]:
+    """Start, end and when they were asked about, of those that end later, in order."""
+    s = provider_stretches.c
+    query = select(s.starts_at, s.ends_at, s.asked_at).where(s.provider == provider_id, s.ends_at > since)
+    return tx.execute(query.order_by(s.starts_at)).all()
 
 
 def last_end(tx: Connection, provider_id: str) -> int | None:
