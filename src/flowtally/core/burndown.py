@@ -22,16 +22,19 @@ What holds, whatever order things arrived in (amounts are whole numbers of the p
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from heapq import heappop, heappush
 from itertools import pairwise
 
 import msgspec
+from msgspec import structs
 
 from flowtally.core.edges import format_instant, merge_edges
 from flowtally.core.errors import BadRange
 from flowtally.core.times import BEGINNING
 from flowtally.core.words import GrantState, Overage, UnpaidFate
+
+Order = tuple[int, bool, int, int, str]
 
 
 class Grant(msgspec.Struct, frozen=True):
@@ -118,7 +121,7 @@ def plan_edges(grants: Sequence[Grant], draws: Sequence[Draw], carry_from: int, 
         raise BadRange(f"No balance at {format_instant(at)}: time begins at {format_instant(BEGINNING)}")
     edges = [carry_from, *(draw.at for draw in draws)]
     for grant in grants:
-        if (end := _end(grant)) is None:
+        if (end := end_of(grant)) is None:
             edges.append(grant.starts_at)
         elif grant.starts_at < end:  # else it was voided before it began: it never enters
             edges += (grant.starts_at, end)
@@ -151,7 +154,7 @@ def burn(
         purse.owe(_Due(edge, until, None, used))
         purse.pay(edge, fate)
     purse.give_up("open")
-    return _balance(purse, at, used=sum(sums), drawn=sum(draw.amount - draw.returned for draw in counted))
+    return _burnt(purse, at, used=sum(sums), drawn=sum(draw.amount - draw.returned for draw in counted))
 
 
 class _Due(msgspec.Struct):
@@ -174,15 +177,14 @@ class _Purse:
         self.shortfalls: list[Shortfall] = []
         self._due: deque[_Due] = deque()
         self._coming = deque(sorted(range(len(grants)), key=lambda index: grants[index].starts_at))
-        self._paying: list[tuple[int, bool, int, int, str, int]] = []  # a heap; the last is the grant's index
+        self._paying: list[tuple[Order, int]] = []  # a heap of (order, index of the grant)
 
     def enter(self, edge: int) -> None:
         """Let in the grants that have started. Those that end leave when their turn to pay would come."""
         while self._coming and self.grants[self._coming[0]].starts_at <= edge:
             index = self._coming.popleft()
             grant = self.grants[index]
-            expiry = (grant.expires_at is None, grant.expires_at or 0)
-            heappush(self._paying, (grant.priority, *expiry, grant.starts_at, grant.id, index))
+            heappush(self._paying, (payment_order(grant), index))
 
     def owe(self, due: _Due) -> None:
         if due.amount < 0:
@@ -202,7 +204,7 @@ class _Purse:
     def _next_payer(self, edge: int) -> int | None:
         while self._paying:
             index = self._paying[0][-1]
-            end = _end(self.grants[index])
+            end = end_of(self.grants[index])
             if self.unspent[index] and (end is None or edge < end):
                 return index
             heappop(self._paying)
@@ -223,9 +225,20 @@ class _Purse:
         self._due.clear()
 
 
-def _end(grant: Grant) -> int | None:
+def end_of(grant: Grant) -> int | None:
     """When the grant stops paying; None: never."""
     return min((end for end in (grant.expires_at, grant.voided_at) if end is not None), default=None)
+
+
+def payment_order(grant: Grant) -> Order:
+    """Who pays first has the least: by priority, the sooner expiry, the earlier start, the id."""
+    return (grant.priority, grant.expires_at is None, grant.expires_at or 0, grant.starts_at, grant.id)
+
+
+def balance_of_grant(grant: Grant, unspent: int, at: int) -> GrantBalance:
+    """What the grant is at `at`, of which so much was not spent."""
+    state = _state(grant, unspent, at)
+    return GrantBalance(grant, state, grant.amount - unspent, unspent if state == "active" else 0, unspent)
 
 
 def _state(grant: Grant, unspent: int, at: int) -> GrantState:
@@ -238,37 +251,56 @@ def _state(grant: Grant, unspent: int, at: int) -> GrantState:
     return "active" if unspent else "spent"
 
 
-def _grant_balances(purse: _Purse, at: int) -> Iterator[GrantBalance]:
-    for grant, unspent in zip(purse.grants, purse.unspent, strict=True):
-        state = _state(grant, unspent, at)
-        yield GrantBalance(grant, state, grant.amount - unspent, unspent if state == "active" else 0, unspent)
-
-
-def _balance(purse: _Purse, at: int, used: int, drawn: int) -> Balance:
-    grants = tuple(_grant_balances(purse, at))
-    unspent: dict[GrantState, int] = {"pending": 0, "active": 0, "spent": 0, "expired": 0, "voided": 0}
-    for each in grants:
-        unspent[each.state] += each.unspent
+def _burnt(purse: _Purse, at: int, used: int, drawn: int) -> Balance:
     unpaid: dict[UnpaidFate, int] = {"open": 0, "before_carry": 0, "forgiven": 0}
     for shortfall in purse.shortfalls:
         unpaid[shortfall.fate] += shortfall.amount
+    balance = make_balance(
+        at,
+        tuple(balance_of_grant(*each, at) for each in zip(purse.grants, purse.unspent, strict=True)),
+        used=used,
+        drawn=drawn,
+        waiting=unpaid["open"],
+        before_carry=unpaid["before_carry"],
+        forgiven=unpaid["forgiven"],
+        credit=purse.credit,
+    )
+    assert balance.spent == sum(payment.amount for payment in purse.payments if payment.grant is not None), balance
+    return structs.replace(balance, payments=tuple(purse.payments), shortfalls=tuple(purse.shortfalls))
+
+
+def make_balance(
+    at: int,
+    grants: tuple[GrantBalance, ...],
+    *,
+    used: int,
+    drawn: int,
+    waiting: int,
+    before_carry: int,
+    forgiven: int,
+    credit: int,
+) -> Balance:
+    """The totals of these grants at `at`, beside what was used and what became of the use that nobody paid."""
+    unspent: dict[GrantState, int] = {"pending": 0, "active": 0, "spent": 0, "expired": 0, "voided": 0}
+    for each in grants:
+        unspent[each.state] += each.unspent
     balance = Balance(
         at=at,
         used=used,
         drawn=drawn,
-        granted=sum(grant.amount for grant in purse.grants),
+        granted=sum(each.grant.amount for each in grants),
         spent=sum(each.spent for each in grants),
         left=unspent["active"],
         pending=unspent["pending"],
         expired=unspent["expired"],
         voided=unspent["voided"],
-        overage=unpaid["open"] + unpaid["before_carry"],
-        overage_before_carry=unpaid["before_carry"],
-        forgiven=unpaid["forgiven"],
-        credit=purse.credit,
+        overage=waiting + before_carry,
+        overage_before_carry=before_carry,
+        forgiven=forgiven,
+        credit=credit,
         grants=grants,
-        payments=tuple(purse.payments),
-        shortfalls=tuple(purse.shortfalls),
+        payments=(),
+        shortfalls=(),
     )
     _assert_conserved(balance)
     return balance
@@ -280,7 +312,6 @@ def _assert_conserved(b: Balance) -> None:
     assert b.granted == b.spent + b.left + b.pending + b.expired + b.voided, b
     assert all(0 <= each.spent <= each.grant.amount for each in b.grants), b
     assert b.credit == 0 or b.overage == b.overage_before_carry, b
-    assert b.spent == sum(payment.amount for payment in b.payments if payment.grant is not None), b
 
 
 def _check_values(grants: Sequence[Grant], draws: Sequence[Draw]) -> None:
