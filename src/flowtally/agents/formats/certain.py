@@ -14,12 +14,15 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from functools import lru_cache
+from importlib import import_module
 from itertools import pairwise
-from re import _constants as ops
-from re import _parser as parser
 from typing import Any, Final
 
 import msgspec
+
+# How Python reads patterns: parts of its own that it gives no public names, and whose types are told by nobody.
+ops: Any = import_module("re._constants")
+parser: Any = import_module("re._parser")
 
 _QUOTE: Final = ord('"')
 _BACKSLASH: Final = ord("\\")
