@@ -98,7 +98,8 @@ class FakeIngest:
         stretch = stretch_of(account, series, said)
         stood = self.usage.said_in(stretch) if stretch else self.usage.said_under(series, account, _keys(said))
         planned = plan(account, series, said, stood)
-        rows = [msgspec.structs.asdict(one) | {"sequence": 0, "block": 1, "received_at": 0} for one in planned.rows]
+        rest = {"sequence": 0, "block": self.usage.published().block + 1, "received_at": 0}
+        rows = [msgspec.structs.asdict(one) | rest for one in planned.rows]
         self.usage.rows = [*self.usage.rows, *rows]
         return planned.answer
 
@@ -108,7 +109,8 @@ class FakeIngest:
             self.seen |= {(event.source, event.id): (event, owner) for event in new}
             with self.ledger.begin() as tx:
                 ids = users.ensure_users(tx, list(dict.fromkeys((event.account, event.user) for event in new)), 0)
-            rows = [_row(event, ids[event.account, event.user]) for event in new]
+            block = self.usage.published().block + 1
+            rows = [_row(event, ids[event.account, event.user]) | {"block": block} for event in new]
             self.usage.rows = [*self.usage.rows, *rows]
         return EventsAnswer(len(new), len(events) - len(new), 0, 0, [])
 
@@ -230,4 +232,4 @@ def _row(event: PlainEvent, user: str) -> dict[str, Any]:
     plain = {"product": event.product, "bytes_up": event.bytes_up, "bytes_down": event.bytes_down}
     counts = {"requests": event.requests, "status": event.status, "labels": event.labels or {}}
     counts |= {"kind": "use", "refers_to": "", "key_source": event.source, "sequence": 0}
-    return {**row, **plain, **counts, "user": user, "block": 1, "received_at": 0}
+    return {**row, **plain, **counts, "user": user, "received_at": 0}

@@ -35,6 +35,7 @@ from flowtally.config import Config
 from flowtally.core.clock import SteadyClock, elapsed_ms, now_ms
 from flowtally.core.errors import ConfigError, Unavailable
 from flowtally.core.times import MINUTE_MS
+from flowtally.gate.book import PurseBook
 from flowtally.host import heap
 from flowtally.host.notify import Notify
 from flowtally.host.time_mark import TimeMark
@@ -149,11 +150,14 @@ def open_services(
         doorkeeper.uses.begin()
         ledger.when_regained(doorkeeper.begin_anew)
         ledger.when_regained(functools.partial(_go_on, steady, usage, ledger, mark))
+        book = PurseBook(usage.shelf)
+        ledger.when_regained(book.clear)
         exports = Exports(config)
         metrics = Metrics()
         metrics.watch("ingest", ingest.metrics)
         metrics.watch("exports", exports.measures)
         metrics.watch("ledger", lambda: ledger_measures(ledger))
+        metrics.watch("purses", book.measures)
         metrics.watch("samples", samples.measures)
         metrics.watch("care", care.measures)
         metrics.watch("providers", providers.measures)
@@ -177,6 +181,7 @@ def open_services(
             shadowing,
             FailedAttempts(steady),
             Moments(usage, ledger, steady, mark.keep),
+            book,
             RequestSlots(config.max_requests),
             ConnectionLimits(config),
             shares,

@@ -238,6 +238,15 @@ def balances(world: World, chance: Random) -> None:
             assert len(spent) == len(world.model.grants[account.name])
 
 
+def balances_that_went_on(world: World, chance: Random) -> None:
+    """What memory says of now is what all that is stored says of this instant: the one is asked for without it."""
+    for account in ACCOUNTS:
+        path = f"/v1/accounts/{account.name}/balance"
+        whole = world.ask("GET", path, at=format_instant(world.now))
+        gone_on = world.ask("GET", path)
+        assert {**gone_on, "as_of": None} == {**whole, "as_of": None}
+
+
 def same_loss(told: dict[str, Any], pool: str, expected: dict[str, int], overage: str) -> None:
     """What nothing will pay: all that no grant carries; where it is forgiven, no more than that."""
     lost = sum(one["amount"] for one in told.get("never_paid", ()) if one["pool"] == pool)
@@ -477,6 +486,7 @@ CHECKS: Final[tuple[Check, ...]] = (
     answers_of_the_past,
     changes,
     balances,
+    balances_that_went_on,
     users,
     limits,
     passed_on,

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import msgspec
 from msgspec import structs
@@ -107,13 +107,39 @@ def make_balance(
     for. UnknownAccount; BadRange when `at` is not after 1970 began."""
     asking = Asking(usage)
     given, burnt = burn_pools(tx, account_id, at, asking.sums, moment=moment)
+    return show_balance(account_id, at, given, burnt, moment, asking.oldest if tell_never_paid else None)
+
+
+def show_balance(
+    account_id: str,
+    at: int,
+    given: Sequence[Grant],
+    burnt: Mapping[str, Burnt],
+    moment: Moment | None,
+    oldest: Oldest | None,
+) -> BalanceAnswer:
+    """The pools as they were burnt; what nothing will pay, where its `oldest` can be asked."""
+    figures = {name: (one.unit, one.balance) for name, one in burnt.items()}
+    never = [] if oldest is None else show_never_paid(burnt, oldest)
+    return show_figures(account_id, at, given, figures, moment, never)
+
+
+def show_figures(
+    account_id: str,
+    at: int,
+    given: Sequence[Grant],
+    figures: Mapping[str, tuple[Unit, burndown.Balance]],
+    moment: Moment | None,
+    never: list[NeverPaid],
+) -> BalanceAnswer:
+    """The balance of each pool, and what is left of each grant."""
     return BalanceAnswer(
         account_id,
         format_instant(at),
-        {name: show_pool(one.balance, one.unit) for name, one in burnt.items()},
-        _show_grants(given, [one.balance for one in burnt.values()]),
+        {name: show_pool(one, unit) for name, (unit, one) in figures.items()},
+        _show_grants(given, [one for _, one in figures.values()]),
         None if moment is None else show_moment(moment),
-        show_never_paid(burnt, asking.oldest) if tell_never_paid else [],
+        never,
     )
 
 
@@ -134,6 +160,23 @@ def burn_pools(
     """All grants of an account, and each of its pools burnt down, as known at `moment`, or all that is there.
     `ask` is the one question to the usage store: what was used between these edges, by product. Funded users pay from
     purses of their own."""
+    given, purses, known, where = read_purses(tx, account_id, moment)
+    plans = purses.plans(at)
+    merged = merge_edges(*plans.values())
+    return given, burn_purses(purses, plans, merged, ask(where, merged), known, at)
+
+
+class AccountPurses(NamedTuple):
+    """What the ledger says of an account's purses: all `given` grants, the purses, all pools, and which use counts."""
+
+    given: list[Grant]
+    purses: Purses
+    known: Pools
+    where: Where
+
+
+def read_purses(tx: Tx, account_id: str, moment: Moment | None = None) -> AccountPurses:
+    """As known at `moment`, or all that is there. UnknownAccount."""
     account = accounts.read_account(tx, account_id)
     known = pools.read_pools(tx)
     then = None if moment is None else moment.known
@@ -146,11 +189,9 @@ def burn_pools(
         Beginning(account.carry_from, "account"),
         account.overage,
     )
-    plans = purses.plans(at)
-    merged = merge_edges(*plans.values())
     until = None if moment is None else moment.block
     where = Where(account=account_id, without_users=managed.funded_users(tx, account_id), until_block=until)
-    return given, burn_purses(purses, plans, merged, ask(where, merged), known, at)
+    return AccountPurses(given, purses, known, where)
 
 
 def burn_purses(
@@ -163,7 +204,7 @@ def burn_purses(
 ) -> dict[str, Burnt]:
     """Each pool that has something to say, burnt down from sums by product over the `merged` edges."""
     units = units_of(known)
-    used = _use_by_pool(sums, merged, plans, known, units)
+    used = use_by_pool(sums, merged, plans, known, units)
     balances = {
         name: burndown.burn(
             purses.grants[name],
@@ -223,7 +264,7 @@ def _draw(left: Draw) -> burndown.Draw:
     return burndown.Draw(left.id, left.at, left.amount, left.returned)
 
 
-def _use_by_pool(
+def use_by_pool(
     sums: Sequence[Sum], merged: Sequence[int], plans: Mapping[str, list[int]], known: Pools, units: Mapping[str, Unit]
 ) -> dict[str, list[int]]:
     """What each pool charges for, over the spans of its own plan."""

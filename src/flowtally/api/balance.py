@@ -61,6 +61,9 @@ def read_balance(call: Call, account: str, query: BalanceQuery) -> BalanceAnswer
 
     `as_of` is yesterday's knowledge instead: use of blocks up to that moment, grants given and voided by then. The
     answer's `as_of` says of which moment it is."""
+    if query.at is None:
+        balances = call.services.balances
+        return balances.balance(call.tx, call.usage, account, call.now, call.moment, tell_never_paid=True)
     return make_balance(call.tx, call.usage, account, instant_of(call, query), call.moment, tell_never_paid=True)
 
 

@@ -52,8 +52,9 @@ class OpenPurse(msgspec.Struct, gc=False):
     """A purse in its open span [since, until): `used` there is not paid yet.
 
     `unspent[i]` is of `terms.grants[i]` at `since`, `waiting` what waited then for a next grant, `lost` what no grant
-    will pay (before use began to wait) or was forgiven, `past` the use before `since`, `ahead` the instant of the
-    latest use in the span, `apart` use that could not be placed in any span that is open. Amounts in the pool's unit, instants in milliseconds.
+    will pay (use before it began to wait) or was forgiven, `past` the use before `since`, `ahead` the instant of the
+    latest use in the span, `apart` use that could not be placed in a span that was open, `touched` whether a span ever
+    came to anything but nothing. Amounts in the pool's unit, instants in milliseconds.
     """
 
     terms: Terms
@@ -68,6 +69,7 @@ class OpenPurse(msgspec.Struct, gc=False):
     used: int = 0
     ahead: int = BEGINNING
     apart: int = 0
+    touched: bool = False
     exact: bool = True
 
 
@@ -108,6 +110,11 @@ def take(purse: OpenPurse, amount: int, first: int, last: int, now: int) -> None
         return
     purse.exact = False
     purse.apart += max(0, amount)
+
+
+def is_touched(purse: OpenPurse) -> bool:
+    """Whether any of its spans ever came to anything but nothing."""
+    return purse.touched or purse.used != 0
 
 
 def headroom(purse: OpenPurse) -> int:
@@ -157,6 +164,7 @@ def _enter(purse: OpenPurse, edge: int, *, all_until: bool = False) -> None:
 def _settle(purse: OpenPurse) -> None:
     """Pay what was used in the open span, as of its beginning."""
     used, purse.used = purse.used, 0
+    purse.touched = purse.touched or used != 0
     purse.past += used
     if used < 0:
         purse.credit -= used

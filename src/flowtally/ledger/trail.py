@@ -20,7 +20,7 @@ from hashlib import sha256
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import Connection, Engine, event, insert, select
+from sqlalchemy import Connection, Engine, bindparam, event, insert, select
 
 from flowtally.ledger.tables import audit, installation
 
@@ -165,6 +165,29 @@ COLUMNS: Final = tuple(column.name for column in audit.c if column.name != "dige
 def digest_of(previous: str, row: tuple[Any, ...]) -> str:
     """Of a row (`COLUMNS`), which comes after the one with the digest `previous` ('': it is the first)."""
     return sha256(msgspec.json.encode((previous, *row))).hexdigest()
+
+
+def audited_to(tx: Connection) -> tuple[int, int]:
+    """How many promises there are, and the number of the last row of the trail."""
+    found = tx.execute(_STANDS).one()
+    return found.promises, found.audited
+
+
+def audited_accounts(tx: Connection, after: int, until: int, limit: int) -> list[str] | None:
+    """Of which accounts the rows after `after` up to `until` speak; None: of no account in particular, or there are
+    more than `limit` rows."""
+    if until - after > limit:
+        return None
+    rows = tx.execute(_SPEAKS, {"after": after, "until": until}).all()
+    if any(row.account is None for row in rows):
+        return None
+    return sorted({name for row in rows for name in (row.account, row.of_account) if name})
+
+
+_STANDS: Final = select(installation.c.promises, installation.c.audited)
+_SPEAKS: Final = select(audit.c.account, audit.c.of_account).where(
+    audit.c.number > bindparam("after"), audit.c.number <= bindparam("until")
+)
 
 
 def _shown(said: Mapping[str, Any] | None) -> str:

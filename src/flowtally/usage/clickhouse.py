@@ -111,6 +111,7 @@ class ClickHouseStore(Publishing):
 
     def append(self, block: Block) -> None:
         self._announce(block)
+        self.shelf.put(block)
         self.latest.append(block)
         self.tail.append(block)
 

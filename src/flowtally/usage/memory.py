@@ -71,6 +71,7 @@ class MemoryStore(Publishing):
     def append(self, block: Block) -> None:
         new = [{**row, "block": block.number, "received_at": block.received_at} for row in block.rows.to_pylist()]
         self.rows = [*self.rows, *new]
+        self.shelf.put(block)
 
     def sums(self, edges: Sequence[int], where: Where, by: Sequence[str] = (), *, limit: int = MAX_SUMS) -> list[Sum]:
         found: dict[tuple[int, tuple[str, ...]], list[int]] = defaultdict(lambda: [0, 0, 0])

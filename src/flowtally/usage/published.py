@@ -15,6 +15,7 @@ import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from flowtally.usage.shelf import Shelf
 from flowtally.usage.values import Block, Commit, Where
 
 REMEMBERED_BLOCKS: Final = 256
@@ -36,6 +37,7 @@ class Publishing:
         self._announced: Announced | None = None  # None: nobody publishes here, so nothing is known
         self._under_way: int | None = None
         self._dating = threading.Lock()
+        self.shelf = Shelf()
 
     def date_block(self, date: Callable[[], int]) -> int:
         """The instant of the next block, which is under way from now on."""
@@ -55,6 +57,7 @@ class Publishing:
     def _publish_anew(self) -> None:
         """Another writer begins, who says what is published."""
         self._published = self._announced = None
+        self.shelf.clear()
         self.end_block()
 
     def publish(self, commit: Commit) -> None:

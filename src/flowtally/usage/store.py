@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
+from flowtally.usage.shelf import Shelf
 from flowtally.usage.verbs import Blocks, Claims, Owned, SaidFigures, Texts, UsageReader, Wholeness
 
 if TYPE_CHECKING:
@@ -18,6 +19,10 @@ if TYPE_CHECKING:
 
 class UsageStore(UsageReader, SaidFigures, Blocks, Claims, Owned, Wholeness, Texts, Protocol):
     """For who opens and closes a store, and hands its parts to those who ask. What a store cannot do is None."""
+
+    @property
+    def shelf(self) -> Shelf:
+        """The newest blocks, for who follows them."""
 
     @property
     def compaction(self) -> Compaction | None:

@@ -27,6 +27,7 @@ from flowtally.core.unshown import repr_without
 from flowtally.core.words import Method
 from flowtally.ledger.database import Tx
 from flowtally.ledger.people.credentials import Credential
+from flowtally.protocol import BalanceAnswer
 from flowtally.usage.verbs import UsageReader
 from flowtally.web.auth import require_on_list, require_right
 from flowtally.web.call import Reply
@@ -131,6 +132,10 @@ class DialectCall(msgspec.Struct, frozen=True):
     def require(self, right: Right) -> None:
         """Forbidden where the caller lacks a right that the work needs beside the route's own."""
         require_right(self.credential, right)
+
+    def balance(self) -> BalanceAnswer:
+        """What the account has left now."""
+        return self.services.balances.balance(self.tx, self.usage, self.account, self.now)
 
     def password(self, sealed: str | None) -> str:
         """In clear for whoever may read passwords, as natively; empty for others, and where there is none."""

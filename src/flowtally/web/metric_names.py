@@ -33,6 +33,14 @@ _BY_OUTCOME: Final = (
 
 # By who measures them, then by the name they measure under. `up` is made by `metrics`: whether they answered.
 FIGURES: Final[Mapping[str, Mapping[str, Figure]]] = {
+    "purses": {
+        "up": Figure("flowtally_purses_up", "1 if the figures about the purse book could be read, else 0."),
+        "accounts": Figure("flowtally_purses_accounts", "Accounts whose balances are followed in memory."),
+        "answered": Figure("flowtally_purses_answered_total", "Balances that were answered from memory."),
+        "burnt": Figure("flowtally_purses_burnt_total", "Balances of now that were burnt from all that is stored."),
+        "shelf_blocks": Figure("flowtally_shelf_blocks", "Newest blocks that are kept in memory for who follows them."),
+        "shelf_bytes": Figure("flowtally_shelf_bytes", "Memory of those that nobody has added up yet."),
+    },
     "samples": {
         "up": Figure("flowtally_samples_up", "1 if the figures about samples could be read, else 0."),
         "bytes_on_disk": Figure("flowtally_samples_disk_bytes", "Size of the file of samples of servers."),

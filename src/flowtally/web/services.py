@@ -10,6 +10,7 @@ from typing import Any, Final, ParamSpec, Protocol, TypeAlias, TypeVar
 
 import msgspec
 
+from flowtally.answers.balances import Balances
 from flowtally.answers.moment import Moments
 from flowtally.care.care import Care
 from flowtally.config import Config
@@ -178,6 +179,7 @@ class Services(msgspec.Struct, frozen=True):
     shadowing: Shadowing
     failed_attempts: FailedAttempts
     moments: Moments
+    balances: Balances
     request_slots: RequestSlots
     connection_limits: ConnectionLimits
     shares: Shares

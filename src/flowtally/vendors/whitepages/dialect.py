@@ -8,7 +8,6 @@ from typing import Any, Final
 
 import msgspec
 
-from flowtally.answers.account_balance import make_balance
 from flowtally.core.errors import BadRequest, FlowtallyError, Forbidden, MethodNotAllowed, RateLimited, Unauthenticated
 from flowtally.core.times import MINUTE_MS
 from flowtally.vendors.base import Asked, Dialect, DialectCall, Fault, Rate, Reply, Secrets
@@ -36,7 +35,7 @@ def check_quota(call: DialectCall) -> None:
     """The gateway's quota: before parameters are looked at."""
     if not call.settings.enforce_quota:
         return
-    purse = make_balance(call.tx, call.usage, call.account, call.now).pools.get(POOL)
+    purse = call.balance().pools.get(POOL)
     if purse is None or purse.left + purse.credit == 0:
         raise LimitExceeded("Nothing is left in the pool api.")
 

@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from decimal import Decimal
 from typing import Final
 
-from flowtally.answers.account_balance import make_balance
 from flowtally.core.edges import load_zone, parse_instant
 from flowtally.core.times import LAST_INSTANT
 from flowtally.protocol import GrantAnswer
@@ -44,7 +43,7 @@ def read_traffic_balance(call: DialectCall, given: Nothing) -> TrafficBalance:
 
 def what_is_left(call: DialectCall, unit: Unit = IN_KB) -> tuple[Decimal, int | None]:
     """In the pool `traffic`, and the instant at which the first of it ends, or the last; None where it does not."""
-    balance = make_balance(call.tx, call.usage, call.account, call.now)
+    balance = call.balance()
     return decimal(unit, unit.steps(balance.pools[DEFAULT_POOL].left)), _ends_at(call, balance.grants)
 
 
@@ -80,7 +79,7 @@ def read_usage_statistics(call: DialectCall, given: Days) -> Usage:
     series = series_of(asked, load_zone(call.settings.timezone))
     ever = running(call.tx, call.usage, call.account, [*series.edges, LAST_INSTANT], of=(DEFAULT_POOL,))
     steps = IN_KB.rows(ever.before, series.parts(ever.parts[:-1]))
-    left = make_balance(call.tx, call.usage, call.account, call.now).pools[DEFAULT_POOL].left
+    left = call.balance().pools[DEFAULT_POOL].left
     return Usage(
         decimal(IN_KB, IN_KB.steps(ever.total)),
         decimal(IN_KB, IN_KB.steps(left)),

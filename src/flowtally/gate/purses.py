@@ -1,0 +1,96 @@
+"""The purses of one account in memory: what the ledger says of them, burnt up to a block, and going on from there.
+
+Owns how a block's use finds them, and what they say of an instant. No store is asked here. Leaves to `book` whether
+what is here is still true.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import msgspec
+
+from flowtally.answers.account_balance import AccountPurses, units_of, use_by_pool
+from flowtally.core import burndown
+from flowtally.core.open_purse import OpenPurse, balance_at, burn_open, is_touched, make_terms, step, take
+from flowtally.core.words import Unit
+from flowtally.ledger.pools import Pools
+from flowtally.ledger.traffic.grants import Grant
+from flowtally.protocol.words import DEFAULT_POOL
+from flowtally.usage.shelf import UseOf
+from flowtally.usage.values import Sum
+
+Figures = dict[str, tuple[Unit, burndown.Balance]]
+
+
+class AccountEntry(msgspec.Struct):
+    """An account's open purses by pool. `block`: all its use up to that one is in; `audited`: the last row of the trail
+    when the ledger was read."""
+
+    given: Sequence[Grant]
+    purses: Mapping[str, OpenPurse]
+    known: Pools
+    units: Mapping[str, Unit]
+    funded: frozenset[str]
+    block: int
+    audited: int
+
+
+def make_entry(
+    read: AccountPurses,
+    plans: Mapping[str, list[int]],
+    merged: Sequence[int],
+    sums: Sequence[Sum],
+    at: int,
+    *,
+    block: int,
+    audited: int,
+) -> AccountEntry:
+    """What was read, burnt up to `at`: the use of `sums` lies between the `merged` edges of all `plans`."""
+    units = units_of(read.known)
+    used = use_by_pool(sums, merged, plans, read.known, units)
+    purses = {
+        name: burn_open(
+            make_terms(
+                read.purses.grants[name], read.purses.draws[name], read.purses.beginning.at, read.purses.overage
+            ),
+            plans[name],
+            used[name],
+            at,
+        )
+        for name in plans
+    }
+    return AccountEntry(
+        read.given, purses, read.known, units, frozenset(read.where.without_users), block=block, audited=audited
+    )
+
+
+def follow(entry: AccountEntry, block: int, user: str, product: str, use: UseOf, now: int) -> None:
+    """What a block did to the account, as far as its purses pay for it."""
+    entry.block = block
+    pool = entry.known.pool_of(product)
+    purse = entry.purses.get(pool)
+    if purse is None or user in entry.funded:
+        return
+    by_request = entry.units[pool] == "requests"
+    step(purse, min(use.first, now))
+    for amount in (use.requests_more, use.requests_less) if by_request else (use.bytes_more, use.bytes_less):
+        if amount:
+            take(purse, amount, use.first, use.last, now)
+
+
+def is_exact(entry: AccountEntry) -> bool:
+    """Whether all that reached its purses could be placed."""
+    return all(purse.exact for purse in entry.purses.values())
+
+
+def figures_at(entry: AccountEntry, now: int) -> Figures | None:
+    """The balance of each pool that has something to say, as `burn_purses` has it; None where it is not exact."""
+    found: Figures = {}
+    for name, purse in entry.purses.items():
+        step(purse, now)
+        if not purse.exact or purse.ahead >= now or now < purse.since:
+            return None
+        if name == DEFAULT_POOL or is_touched(purse) or purse.terms.grants or purse.terms.draws:
+            found[name] = (entry.units[name], balance_at(purse, now))
+    return found
