@@ -157,7 +157,7 @@ def open_services(
         metrics.watch("ingest", ingest.metrics)
         metrics.watch("exports", exports.measures)
         metrics.watch("ledger", lambda: ledger_measures(ledger))
-        metrics.watch("purses", book.measures)
+        metrics.watch("balances", book.measures)
         metrics.watch("samples", samples.measures)
         metrics.watch("care", care.measures)
         metrics.watch("providers", providers.measures)

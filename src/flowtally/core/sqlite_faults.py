@@ -1,4 +1,4 @@
-"""What an error of SQLite means to whoever asked, alike for the ledger and for the event keys."""
+"""What an error of SQLite means to whoever asked, and how long it waits: alike for all that keep files of it."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Final
 
 from flowtally.core.errors import FlowtallyError, StorageFull, StoreDamaged, Unavailable
 
+WAIT_S: Final = 30  # for another process that has the file: the database's own wait
 # What SQLite says of a full disk; an I/O error is one too where the disk is full while the log is written.
 NO_ROOM: Final = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_SHMSIZE)
 PASSING: Final[Mapping[int, tuple[str, int]]] = {  # primary code -> why, and when it is worth another try

@@ -26,7 +26,7 @@ from flowtally.answers.account_balance import (
     show_balance,
     show_figures,
 )
-from flowtally.answers.balances import BalancesUsage
+from flowtally.answers.balances import PresentUsage
 from flowtally.answers.moment import Moment
 from flowtally.core.edges import merge_edges
 from flowtally.core.times import END_OF_TIME
@@ -41,7 +41,7 @@ MOST_ROWS: Final = 1_000  # of the trail that are read at once: with more all is
 
 
 class PurseBook:
-    """`Balances` of one server. Any thread may ask; the lock is held for what memory has, never for a store."""
+    """`PresentBalances` of one server. Any thread may ask; the lock is held for what memory has, never for a store."""
 
     def __init__(self, shelf: Shelf, most_accounts: int = MOST_ACCOUNTS) -> None:
         self._shelf = shelf
@@ -56,14 +56,14 @@ class PurseBook:
     def balance(
         self,
         tx: Tx,
-        usage: BalancesUsage,
+        usage: PresentUsage,
         account: str,
         now: int,
         moment: Moment | None = None,
         *,
         tell_never_paid: bool = False,
     ) -> BalanceAnswer:
-        """As `answers.balances.Balances` says."""
+        """As `answers.balances.PresentBalances` says."""
         promises, audited = audited_to(tx)
         if moment is not None and moment.promise != promises:
             return make_balance(tx, usage, account, now, moment, tell_never_paid=tell_never_paid)
@@ -138,7 +138,7 @@ class PurseBook:
     def _read(
         self,
         tx: Tx,
-        usage: BalancesUsage,
+        usage: PresentUsage,
         account: str,
         now: int,
         moment: Moment | None,

@@ -15,6 +15,7 @@ from typing import Final
 import msgspec
 
 from flowtally.core.errors import KeysBroken
+from flowtally.core.sqlite_faults import WAIT_S
 from flowtally.keys import counter_states, key_index
 from flowtally.keys.store import committed_of
 from flowtally.keys.values import Committed, KnownCounter, Source
@@ -41,7 +42,9 @@ class KeysCheck:
 
     def __init__(self, path: Path) -> None:
         """KeysBroken where what is copied at the beginning cannot be read."""
-        self._db = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None, timeout=30)
+        self._db = sqlite3.connect(
+            f"{path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None, timeout=WAIT_S
+        )
         try:
             self.committed = self._copy()
         except sqlite3.DatabaseError as error:

@@ -19,7 +19,7 @@ from typing import Any, Final
 import msgspec
 
 from flowtally.core.errors import KeysBroken, KeysTooNew, Unavailable
-from flowtally.core.sqlite_faults import sqlite_meaning
+from flowtally.core.sqlite_faults import WAIT_S, sqlite_meaning
 from flowtally.core.words import SourceKind
 from flowtally.host.lease import Lease, of_keys
 from flowtally.keys import counter_states, held_events, key_index
@@ -162,7 +162,7 @@ class Keys:
     def _connect(
         self, cache_kib: int = CACHE_KIB, kind: type[sqlite3.Connection] = sqlite3.Connection
     ) -> sqlite3.Connection:
-        db = sqlite3.connect(self.path, isolation_level=None, timeout=30, check_same_thread=False, factory=kind)
+        db = sqlite3.connect(self.path, isolation_level=None, timeout=WAIT_S, check_same_thread=False, factory=kind)
         db.execute("PRAGMA journal_mode = WAL")
         db.execute("PRAGMA synchronous = NORMAL")
         db.execute(f"PRAGMA cache_size = -{cache_kib}")
@@ -469,7 +469,8 @@ def peek(path: Path) -> Committed | None:
     if not path.exists():
         return None
     try:
-        db = sqlite3.connect(path, isolation_level=None, timeout=30)  # read-only it would leave files of its own behind
+        # Read-only it would leave files of its own behind.
+        db = sqlite3.connect(path, isolation_level=None, timeout=WAIT_S)
         try:
             [version] = db.execute("PRAGMA user_version").fetchone()
             _refuse_newer(path, version)

@@ -13,14 +13,13 @@ from typing import Final, Protocol
 
 from sqlalchemy import Connection, select
 
-from flowtally.core.sqlite_faults import NO_ROOM
+from flowtally.core.sqlite_faults import NO_ROOM, WAIT_S
 from flowtally.ledger import portable
 from flowtally.ledger.database import Ledger
 from flowtally.ledger.portable import Say
 
 COMPLAINTS: Final = 5
 COPY_PAGES: Final = 2_000
-WAIT_S: Final = 30  # for who writes
 
 
 class Snapshot:

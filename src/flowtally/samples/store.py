@@ -22,7 +22,7 @@ import numpy as np
 
 from flowtally.core.errors import ConfigError, FlowtallyError
 from flowtally.core.samples import MAX_SERIES
-from flowtally.core.sqlite_faults import sqlite_meaning
+from flowtally.core.sqlite_faults import WAIT_S, sqlite_meaning
 from flowtally.core.times import DAY_S
 from flowtally.samples.chunks import MAX_IN_CHUNK, Numbers, pack, span_of, unpack
 from flowtally.samples.values import Measured, SampleOutcome
@@ -30,7 +30,6 @@ from flowtally.samples.values import Measured, SampleOutcome
 FILE: Final = "samples.db"
 SAMPLES: Final = "the database of samples"
 SCHEMA_VERSION: Final = 1
-WAIT_S: Final = 30
 NONE: Final = np.zeros(0, dtype=np.int64)
 
 _SCHEMA: Final = """

@@ -33,13 +33,13 @@ _BY_OUTCOME: Final = (
 
 # By who measures them, then by the name they measure under. `up` is made by `metrics`: whether they answered.
 FIGURES: Final[Mapping[str, Mapping[str, Figure]]] = {
-    "purses": {
-        "up": Figure("flowtally_purses_up", "1 if the figures about the purse book could be read, else 0."),
-        "accounts": Figure("flowtally_purses_accounts", "Accounts whose balances are followed in memory."),
-        "answered": Figure("flowtally_purses_answered_total", "Balances that were answered from memory."),
-        "burnt": Figure("flowtally_purses_burnt_total", "Balances of now that were burnt from all that is stored."),
-        "shelf_blocks": Figure("flowtally_shelf_blocks", "Newest blocks that are kept in memory for who follows them."),
-        "shelf_bytes": Figure("flowtally_shelf_bytes", "Memory of those that nobody has added up yet."),
+    "balances": {
+        "up": Figure("flowtally_balances_up", "1 if the figures about balances in memory could be read, else 0."),
+        "accounts": Figure("flowtally_balances_accounts", "Accounts whose balances are kept up to date in memory."),
+        "answered": Figure("flowtally_balances_from_memory_total", "Balances of now that were answered from memory."),
+        "burnt": Figure("flowtally_balances_computed_total", "Balances of now that were computed from all the use."),
+        "shelf_blocks": Figure("flowtally_shelf_blocks", "Newest blocks that are kept in memory for balances."),
+        "shelf_bytes": Figure("flowtally_shelf_bytes", "Memory that the rows of these blocks take."),
     },
     "samples": {
         "up": Figure("flowtally_samples_up", "1 if the figures about samples could be read, else 0."),

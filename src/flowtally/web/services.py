@@ -10,7 +10,7 @@ from typing import Any, Final, ParamSpec, Protocol, TypeAlias, TypeVar
 
 import msgspec
 
-from flowtally.answers.balances import Balances
+from flowtally.answers.balances import PresentBalances
 from flowtally.answers.moment import Moments
 from flowtally.care.care import Care
 from flowtally.config import Config
@@ -179,7 +179,7 @@ class Services(msgspec.Struct, frozen=True):
     shadowing: Shadowing
     failed_attempts: FailedAttempts
     moments: Moments
-    balances: Balances
+    balances: PresentBalances
     request_slots: RequestSlots
     connection_limits: ConnectionLimits
     shares: Shares
