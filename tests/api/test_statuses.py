@@ -17,10 +17,14 @@ from tests.vendors.asking import Shown, issue
 from tests.vendors.tongues import ROUTES, TONGUES
 
 import flowtally.api.application  # noqa: F401  (declares the operations)
+from flowtally.core.leasing import Site
 from flowtally.core.times import DAY_MS
+from flowtally.ledger.inventory import orders
+from flowtally.ledger.inventory.stock import StockArea
 from flowtally.ledger.providers import connected, stretches
 from flowtally.ledger.providers.stretches import Stretch
 from flowtally.vendors.base import Dialect, Route
+from flowtally.vendors.ipfoxy.routes.areas import number_of
 from flowtally.web.operation import OPERATIONS
 
 TABLE = Path(__file__).parents[2] / "docs" / "statuses.md"
@@ -122,6 +126,7 @@ def make_world(make_client: Callable[..., Client]) -> Callable[[Status], World]:
         names |= {"voucher": mine[0]["id"], "mine": mine[1]["code"], "cdk": mine[2]["code"], "theirs": theirs["code"]}
         names |= {"pool": "traffic", "address": "192.0.2.1", "account": "acme", "provider": "thor"}
         names |= {"dialect": "whitepages", "free": free, "lease": lease, "ins_id": _server(world)}
+        names |= {"proxy_ids": _proxy(world), "area_id": str(number_of(StockArea("isp", Site("US"), False)))}
         _vendors_users(world)
         world = msgspec.structs.replace(world, ids=names)
         client.patch("/v1/accounts/acme", json={"status": "closed" if status == "erased" else status})
@@ -153,6 +158,17 @@ def _server(world: World) -> str:
     server = world.post("/v1/stock", {"kind": "unlimited", "address": "192.0.2.9", **small})["id"]
     world.post("/v1/accounts/acme/leases/give", {"stock": server, "plan": "server"})
     return str(server)
+
+
+def _proxy(world: World) -> str:
+    """That the account leases, renewed by itself; another one is free there. Both are in a place of their own."""
+    mine, _ = (
+        world.post("/v1/stock", {"kind": "isp", "address": f"192.0.2.{n}", "country": "US"})["id"] for n in (20, 21)
+    )
+    order = world.post("/v1/accounts/acme/leases/give", {"stock": mine, "plan": "isp"})
+    with world.client.app.state.services.ledger.begin() as tx:
+        orders.set_auto_renew(tx, "acme", [order["leases"][0]["id"]], True, now=NOW)
+    return str(mine)
 
 
 def erased(world: World) -> None:
@@ -211,7 +227,9 @@ def asked(world: World, name: str) -> str:
 
 def asked_as(world: World, dialect: Dialect, route: Route) -> str:
     """Vendors have no codes for it; a text of ours says that an account is suspended."""
-    values = {name: world.ids[name] for name in ("cdk", "ins_id") if name in route.takes_example}
+    values = {
+        name: world.ids[name] for name in ("cdk", "ins_id", "proxy_ids", "area_id") if name in route.takes_example
+    }
     answer = world.manager.ask(world.client, dialect, route, **values, **VALUES.get(route.path, {}))
     if TONGUES[dialect.name].succeeded(answer.status_code, answer.json()):
         return "yes"

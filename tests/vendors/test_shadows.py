@@ -35,6 +35,7 @@ LEFT_OUT = (
     "cdk",  # codes of vouchers, which are money
     "/locations/",  # what is offered here is the operator's own
     "get-region-list",
+    *("area-list", "order-price", "order-info", "open-api/proxy-list"),  # of the operator's own stock and prices
 )
 OF_ITS_OWN = {"/ip/open-api/get-sub-account-list", "/api/proxy/proxy-list"}
 USERS = ("user123", "ABCDEFHGJ2000")

@@ -6,7 +6,7 @@ later. Its end is an instant, so nothing has to happen for it to end. Owns no mo
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -161,6 +161,39 @@ def renewable(tx: Connection, account: str, *, at: int, kind: str) -> list[Lease
     query = _held().where(_L.account == account, stock.c.kind == kind)
     query = query.where(or_(_in_state("active", at), _in_state("grace", at)), _L.starts_at <= at)
     return [make_held(*row) for row in tx.execute(query.order_by(_L.id))]
+
+
+def held_page(
+    tx: Connection,
+    account: str,
+    *,
+    at: int,
+    kinds: Collection[str],
+    offset: int,
+    limit: int,
+    some: Sequence[str] | None = None,
+) -> tuple[list[LeasedItem], int]:
+    """A page of what the account holds at that instant of these kinds, in the order of its leases, and how many there
+    are in all; `some`: only these items."""
+    those = [_L.account == account, holding(at), stock.c.kind.in_(kinds)]
+    if some is not None:
+        those.append(stock.c.id.in_(some))
+    query = _held().where(*those).order_by(_L.id).offset(offset).limit(limit)
+    count = select(func.count()).select_from(leases.join(stock, stock.c.id == _L.stock_id)).where(*those)
+    return [make_held(*row) for row in tx.execute(query)], int(tx.execute(count).scalar_one())
+
+
+def renewable_of(tx: Connection, account: str, some: Sequence[str], *, at: int) -> dict[str, LeasedItem]:
+    """Of these items those that the account holds at that instant or could still renew, by the items' ids."""
+    query = _held().where(_L.account == account, stock.c.id.in_(some), _L.starts_at <= at)
+    query = query.where(or_(_in_state("active", at), _in_state("grace", at)))
+    return {one.item.id: one for one in (make_held(*row) for row in tx.execute(query.order_by(_L.id)))}
+
+
+def last_renewals(tx: Connection, some: Sequence[str]) -> dict[str, int]:
+    """When those of these leases were renewed last that ever were."""
+    query = select(_T.lease_id, func.max(_T.created_at)).where(_T.what == "renewed", _T.lease_id.in_(some))
+    return {lease_id: int(at) for lease_id, at in tx.execute(query.group_by(_T.lease_id))}
 
 
 def first_orders(tx: Connection, some: Sequence[str]) -> dict[str, str]:

@@ -8,7 +8,8 @@ wallet, with the order as the reference. What the operator gives has a price, to
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, Final, Literal
 
 import msgspec
@@ -90,9 +91,10 @@ def buy_leases(
     place: Site = ANYWHERE,
     grace_ms: int = 0,
     auto_renew: bool = False,
+    order_id: str | None = None,
 ) -> Order:
     """Lease so many of what the plan is for, or `some` of them by their ids; in one place, if asked. Those that were
-    held by nobody for longest come first.
+    held by nobody for longest come first. `order_id`: what the order is called, where its caller must know it again.
 
     UnknownAccount, NotFound (plan, item), AccountSuspended, Conflict (closed account), PlanRetired, OutOfStock,
     StockHeld, StockRetired, InsufficientFunds, Unprocessable (an item that the plan is not for).
@@ -104,7 +106,7 @@ def buy_leases(
     )
     made = [_new_lease(account, item, plan, now, now + plan.days * DAY_MS, now, grace_ms, auto_renew) for item in found]
     changes = [_Change(one, one.starts_at, one.ends_at, plan.price, 1) for one in made]
-    return _write(tx, account, "bought", changes, plan.currency, True, now)
+    return _write(tx, account, "bought", changes, plan.currency, True, now, order_id)
 
 
 def give_lease(
@@ -149,9 +151,18 @@ def give_lease(
 
 
 def renew_leases(
-    tx: Connection, account: str, some: Sequence[str], *, now: int, plan_id: str | None = None, paid: bool = True
+    tx: Connection,
+    account: str,
+    some: Sequence[str],
+    *,
+    now: int,
+    plan_id: str | None = None,
+    plans: Mapping[str, str] = MappingProxyType({}),
+    paid: bool = True,
+    order_id: str | None = None,
 ) -> Order:
-    """Go on with these leases from their ends, by this plan or the one each has; not `paid`: for nothing.
+    """Go on with these leases from their ends, by this plan or the one each has; not `paid`: for nothing. `plans`: for
+    which of them it is another one. `order_id`: as for `buy_leases`.
 
     UnknownAccount, NotFound (lease, plan), AccountSuspended, Conflict (closed account), LeaseEnded, StockRetired,
     PlanRetired, InsufficientFunds, Unprocessable (no plan, or one that is not for it; it would be over by now).
@@ -163,7 +174,7 @@ def renew_leases(
         lease = held.lease
         ends = _ends(lease, now)
         _check_in_stock(held.item)
-        plan = _renewal_plan(tx, held, plan_id)
+        plan = _renewal_plan(tx, held, plans.get(one, plan_id))
         _check_fits(plan, held.item, lease.size)
         until = ends + plan.days * DAY_MS
         if until <= now:
@@ -173,7 +184,7 @@ def renew_leases(
         after = replace(lease, ends_at=until, plan_id=plan.id)
         changes.append(_Change(after, ends, until, plan.price, count_terms(tx, lease.id) + 1))
         currency = plan.currency
-    return _write(tx, account, "renewed", changes, currency, paid, now)
+    return _write(tx, account, "renewed", changes, currency, paid, now, order_id)
 
 
 def upgrade_price_of(tx: Connection, account: str, lease_id: str, plan_id: str, *, at: int) -> int:
@@ -383,10 +394,17 @@ _DID: Final[dict[LeaseStep, Literal["give", "buy", "renew", "upgrade", "release"
 
 
 def _write(
-    tx: Connection, account: str, what: LeaseStep, changes: Sequence[_Change], currency: str, paid: bool, now: int
+    tx: Connection,
+    account: str,
+    what: LeaseStep,
+    changes: Sequence[_Change],
+    currency: str,
+    paid: bool,
+    now: int,
+    order_id: str | None = None,
 ) -> Order:
     """The leases as they become, a term of each, and the transfer that pays for all of them."""
-    order, price = new_id("ord_"), sum(one.price for one in changes)
+    order, price = order_id or new_id("ord_"), sum(one.price for one in changes)
     transfer = None
     if paid and price:
         made = Transfer(new_id("trf_"), account, "purchase", -price, currency, order, "", now)

@@ -7,12 +7,12 @@ Passwords come here encrypted (`vault`).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, Final
 
 import msgspec
 from msgspec import UNSET, UnsetType
-from sqlalchemy import ColumnElement, Connection, Select, and_, false, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Select, and_, case, false, func, insert, not_, or_, select, update
 
 from flowtally.core.endpoints import address
 from flowtally.core.errors import Conflict, LinesRefused, NotFound, StockHeld, StockRetired, Unprocessable
@@ -67,6 +67,16 @@ class NewStock(msgspec.Struct, frozen=True):
     line: int = 0
 
 
+class StockArea(msgspec.Struct, frozen=True):
+    """What is in stock of one kind in just this place. ipv6: Whether it is reached at an IPv6 address. free: How many
+    of it nobody holds."""
+
+    kind: str
+    place: Site
+    ipv6: bool
+    free: int = 0
+
+
 class LineFault(msgspec.Struct, frozen=True):
     """What is wrong with one line of an import."""
 
@@ -75,6 +85,7 @@ class LineFault(msgspec.Struct, frozen=True):
 
 
 _S = stock.c
+_V6: Final = _S.address.contains(":")  # neither IPv4 nor a name of a host has one
 COLUMNS: Final = (
     *(_S.id, _S.kind, _S.address, _S.port, _S.username, _S.sealed.is_not(None), _S.name),
     *(_S.country, _S.state, _S.city, _S.region, _S.cpu_cores, _S.memory_mib, _S.bandwidth_mbps),
@@ -220,6 +231,25 @@ def list_items(
     if state is not None:
         query = query.where(_in_state(state, at))
     return read_page(tx, "stock", query, _S.id, make_item, asked, after=after, limit=limit)
+
+
+def areas_of(tx: Connection, kinds: Collection[str], at: int) -> list[StockArea]:
+    """Where there is something of these kinds in stock, and how many of it are free at that instant; in order of kind
+    and place."""
+    each = select(_S.kind, _S.country, _S.state, _S.city, _S.region, _V6.label("ipv6"), _S.free_at)
+    those = each.where(_S.kind.in_(kinds), _S.retired_at.is_(None)).subquery()
+    *by, free_at = those.c
+    query = select(*by, func.count(case((free_at <= at, 1)))).group_by(*by)
+    found = [StockArea(kind, Site(*place), bool(v6), int(free)) for kind, *place, v6, free in tx.execute(query)]
+    return sorted(found, key=lambda one: (one.kind, msgspec.structs.astuple(one.place), one.ipv6))
+
+
+def free_in(tx: Connection, area: StockArea, count: int, at: int) -> list[str]:
+    """Ids of so many items of that area that nobody holds, or of all there are; what was free for longest first."""
+    place = msgspec.structs.asdict(area.place)
+    query = select(_S.id).where(_S.kind == area.kind, _S.retired_at.is_(None), _S.free_at <= at)
+    query = query.where(_V6 if area.ipv6 else not_(_V6), *(_S[name] == one for name, one in place.items()))
+    return list(tx.execute(query.order_by(_S.free_at, _S.id).limit(count)).scalars())
 
 
 def state_of(item: StockItem, held: bool, at: int) -> StockState:

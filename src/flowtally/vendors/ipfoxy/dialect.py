@@ -28,6 +28,12 @@ CODES: Final[tuple[tuple[type[FlowtallyError], int], ...]] = (
     (errors.Forbidden, wire.NOT_AUTHORIZED),
     (errors.RateLimited, wire.TOO_OFTEN),
     (errors.NotCovered, wire.NO_BALANCE),
+    (errors.InsufficientFunds, wire.NO_BALANCE),
+    (errors.OutOfStock, wire.OUT_OF_STOCK),
+    (errors.PlanRetired, wire.NOT_SOLD),
+    (errors.StockRetired, wire.REMOVED),
+    (errors.StockHeld, wire.ORDER_FAILED),
+    (errors.LeaseEnded, wire.EXPIRED),
     (errors.MalformedBody, wire.BAD_REQUEST),
     (errors.UnsupportedMedia, wire.BAD_REQUEST),
     (errors.SlowBody, wire.BAD_REQUEST),
@@ -64,6 +70,8 @@ def _said(error: FlowtallyError, code: int) -> str:
 
 
 def code_of(error: FlowtallyError) -> int:
+    if isinstance(error, wire.FoxError):
+        return error.number
     known = next((code for kind, code in CODES if isinstance(error, kind)), None)
     if known is not None:
         return known
@@ -88,6 +96,15 @@ FAULTS: Final = (
     Fault("a parameter is wrong, or no account of the caller", fail(errors.BadRequest("", parameter="page"))),
     Fault("a header is missing or wrong, or the credential may not do this", fail(Unauthenticated(""))),
     Fault("the balance does not cover it", fail(errors.NotCovered(""))),
+    Fault("there is not enough in the wallet", fail(errors.InsufficientFunds(""))),
+    Fault("no lease plan is for that area", fail(wire.FoxError(wire.NOT_SOLD))),
+    Fault("no lease plan has so many days", fail(wire.FoxError(wire.DURATION))),
+    Fault("none, or more than 100 are asked for", fail(wire.FoxError(wire.QUANTITY))),
+    Fault("the account does not lease the proxy, or no longer", fail(errors.LeaseEnded(""))),
+    Fault("the proxy was retired from stock", fail(errors.StockRetired(""))),
+    Fault("fewer are free than were asked for", fail(errors.OutOfStock(""))),
+    Fault("the proxy cannot be renewed, or not by itself", fail(wire.FoxError(wire.NOT_RENEWABLE))),
+    Fault("somebody else was quicker", fail(errors.StockHeld(""))),
     Fault("too many requests", fail(errors.RateLimited(""))),
     Fault("the request cannot be read", fail(errors.MalformedBody(""))),
     Fault("a fault inside", fail(FlowtallyError(""))),

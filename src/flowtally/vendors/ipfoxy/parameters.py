@@ -26,6 +26,8 @@ EARLIEST_MS: Final = (OLDEST_DAYS + 1) * DAY_MS + 2 * HOUR_MS + SLACK_MS
 HISTORY_PAGES: Final = 25
 HISTORY_PAGE_SIZE: Final = 35
 HOURS: Final = 1
+MOST_PROXIES: Final = 300  # of one request
+MOST_BOUGHT: Final = 100
 UTC_MINUS_12, UTC_PLUS_14 = -20, 6  # in hours from UTC+8
 
 Account = Annotated[str, Meta(description="A sub-account's name, or the caller's own account.", min_length=1)]
@@ -38,6 +40,10 @@ PageSize = Annotated[int, Meta(description="How many rows a page has.", ge=10, l
 Password = Annotated[str, Meta(description="10 to 15 characters.", min_length=10, max_length=15)]
 Flow = Annotated[int, Meta(description="Traffic in MB of 1048576 bytes.", ge=1, le=MAX_QUANTITY // MB)]
 Life = Annotated[Literal[0, 30, 90, 180, 360], Meta(description="Days the traffic can be used; 0: for ever.")]
+Days = Annotated[int, Meta(description="For how many days; a lease plan must have as many.", ge=-(10**9), le=10**9)]
+AreaNumber = Annotated[int, Meta(description="The number of an area, to buy there.", ge=0, le=2**31 - 1)]
+Quantity = Annotated[int, Meta(description="How many are bought: 1 to 100.", ge=-(10**9), le=10**9)]
+ProxyIds = Annotated[str, Meta(description="Ids of proxies with commas between, at most 300.", max_length=20_000)]
 Key = Annotated[str, Meta(description="Names this write, over all operations, for good.", min_length=10, max_length=25)]
 
 
@@ -124,6 +130,56 @@ class Whitelisting(msgspec.Struct, frozen=True):
     ip: Annotated[str, Meta(description="IP addresses joined by commas, all there are to be; empty: none.")]
 
 
+class PriceAsked(msgspec.Struct, frozen=True):
+    """Of order-price."""
+
+    order_type: Annotated[Literal["BUY", "EXTEND"], Meta(description="Buying anew, or renewing.")]
+    days: Days
+    area_id: AreaNumber = 0
+    proxy_ids: ProxyIds = ""
+    num: Quantity = 1
+
+
+class Buying(msgspec.Struct, frozen=True):
+    """Of proxy-buy: `area_id`, `auto_extend` and `num` to buy, `proxy_ids` to renew."""
+
+    days: Days
+    area_id: AreaNumber = 0
+    auto_extend: Annotated[Literal[0, 1] | None, Meta(description="Whether it is renewed by itself; only 0.")] = None
+    num: Quantity | None = None
+    proxy_ids: ProxyIds = ""
+    idempotency_key: Key | None = None
+
+
+class Extending(msgspec.Struct, frozen=True):
+    """Of proxy-extend and proxy-renew."""
+
+    days: Days
+    proxy_ids: ProxyIds
+    idempotency_key: Key | None = None
+
+
+class OrderAsked(msgspec.Struct, frozen=True):
+    """Of order-info."""
+
+    order_id: Annotated[str, Meta(description="The id of an order.", min_length=1)]
+
+
+class ProxiesAsked(msgspec.Struct, frozen=True):
+    """Of proxy-list."""
+
+    page: PageNumber
+    page_size: Annotated[int, Meta(description="How many rows a page has.", ge=1, le=50)]
+    proxy_ids: ProxyIds = ""
+
+
+class AutoExtending(msgspec.Struct, frozen=True):
+    """Of auto-extend."""
+
+    auto_extend: Annotated[Literal[0, 1], Meta(description="Whether they are renewed by themselves; only 0.")]
+    proxy_ids: ProxyIds
+
+
 class Range(msgspec.Struct, frozen=True):
     """Hours or days of [start, end] in ms, cut at `offset` ms from UTC."""
 
@@ -153,6 +209,14 @@ def amount_of(flow: int) -> int:
 def expiry_of(day: int, now: int) -> int | None:
     """When traffic that is given now ends; None: never."""
     return now + day * DAY_MS if day else None
+
+
+def proxies_of(ids: str) -> tuple[str, ...]:
+    """The ids of a list, each once: BadRequest where there is none, or too many."""
+    found = tuple(dict.fromkeys(one for part in ids.split(",") if (one := part.strip())))
+    if not 1 <= len(found) <= MOST_PROXIES:
+        raise BadRequest(f"proxy_ids names none, or more than {MOST_PROXIES}.", parameter="proxy_ids")
+    return found
 
 
 def addresses_of(ip: str) -> list[str]:

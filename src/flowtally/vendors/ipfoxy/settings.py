@@ -34,6 +34,13 @@ class Settings(base.Settings, frozen=True, kw_only=True, forbid_unknown_fields=T
             max_length=256,
         ),
     ] = "residential"
+    proxy_type: Annotated[
+        Literal["socks5", "http", "ssh"],
+        choice(
+            "Which protocol `proxy-list` says of all proxies: that of your own.",
+            {"socks5": "SOCKS5", "http": "HTTP", "ssh": "SSH"},
+        ),
+    ] = "socks5"
     history_by_hour: Annotated[
         bool,
         Meta(description="What a residential history is of where `is_hour` is not sent: hours (older page) or days."),

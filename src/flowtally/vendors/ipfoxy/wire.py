@@ -16,12 +16,17 @@ from typing import Annotated, Any, Final, Generic, TypeVar
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
+from flowtally.core.errors import FlowtallyError
 from flowtally.core.unshown import repr_without
 from flowtally.vendors.printing import KB, MB, Unit
 
 T = TypeVar("T")
 Modes = list[Annotated[str, Meta(extra_json_schema={"enum": ["1", "2"]})]]
 InKb = Annotated[str, Meta(extra_json_schema={"enum": ["KB"]})]
+
+IpType = Annotated[str, Meta(extra_json_schema={"enum": ["STATIC_DATACENTER", "STATIC_ISP", "STATIC_ISP_PRO"]})]
+IpVersion = Annotated[str, Meta(extra_json_schema={"enum": ["IPv4", "IPv6"]})]
+OrderType = Annotated[str, Meta(extra_json_schema={"enum": ["BUY", "EXTEND"]})]
 
 OK: Final = 0
 BAD_PARAMETER: Final = 60400
@@ -30,6 +35,14 @@ NO_BALANCE: Final = 60300
 FAULT: Final = 60500
 BAD_REQUEST: Final = 10086
 TOO_OFTEN: Final = 50000
+NOT_RENEWABLE: Final = 60600
+NOT_SOLD: Final = 17001
+DURATION: Final = 17002
+QUANTITY: Final = 17003
+EXPIRED: Final = 17004
+REMOVED: Final = 17011
+OUT_OF_STOCK: Final = 17012
+ORDER_FAILED: Final = 8700
 SUCCESS: Final = "Success"
 # What their list of codes says of each; of the texts they answer with only `Success` is known.
 MESSAGES: Final = {
@@ -39,8 +52,16 @@ MESSAGES: Final = {
     FAULT: "Service error",
     BAD_REQUEST: "Request error",
     TOO_OFTEN: "Request rate exceeded",
+    NOT_RENEWABLE: "The proxy does not support renewal",
+    NOT_SOLD: "Purchase is not supported",
+    DURATION: "Wrong valid duration",
+    QUANTITY: "Wrong purchase quantity",
+    EXPIRED: "Proxy expired or unassigned",
+    REMOVED: "The proxy has been removed",
+    OUT_OF_STOCK: "Proxy out of stock",
+    ORDER_FAILED: "Order failed, try again",
 }
-RETRYABLE: Final = frozenset({FAULT, BAD_REQUEST, TOO_OFTEN})
+RETRYABLE: Final = frozenset({FAULT, BAD_REQUEST, TOO_OFTEN, ORDER_FAILED})
 
 IN_KB: Final = Unit(KB)
 IN_MB: Final = Unit(MB, 2)
@@ -267,6 +288,133 @@ class Money(msgspec.Struct, frozen=True):
     balance: str
     cashback: str
     total_balance: str
+
+
+class Area(msgspec.Struct, frozen=True):
+    """Where proxies of one type are sold.
+
+    id: Its number, for buying.
+    ip_type: STATIC_DATACENTER, STATIC_ISP or STATIC_ISP_PRO.
+    status: true: on sale. false: sold out, or no lease plan is for it.
+    ip_version: IPv4 or IPv6.
+    country: The name of its country.
+    country_code: The code of its country.
+    region: Where in the country, as the stock says; empty: anywhere.
+    """
+
+    id: str
+    ip_type: IpType
+    status: Annotated[str, Meta(extra_json_schema={"enum": ["true", "false"]})]
+    ip_version: IpVersion
+    country: str
+    country_code: str
+    region: str
+
+
+class OrderPrice(msgspec.Struct, frozen=True):
+    """What an order would cost.
+
+    order_type: BUY or EXTEND.
+    """
+
+    price: Annotated[str, Meta(description="The whole price, exact, with two decimals or more.")] = msgspec.field(
+        name="order price"
+    )
+    order_type: OrderType
+
+
+class OrderMade(msgspec.Struct, frozen=True):
+    """An order.
+
+    order_id: Its id.
+    """
+
+    order_id: str
+
+
+class OrderInfo(msgspec.Struct, frozen=True):
+    """What was bought or renewed at once.
+
+    id: The id of the order.
+    total_price: What was paid, exact, with two decimals or more.
+    proxy_ids: Which proxies it is of.
+    proxy_count: How many these are.
+    order_type: BUY or EXTEND.
+    """
+
+    id: str
+    total_price: str
+    proxy_ids: list[str]
+    proxy_count: str
+    order_type: OrderType
+
+
+class Proxy(msgspec.Struct, frozen=True):
+    """A proxy that is leased.
+
+    id: Its id.
+    host: Where it is reached.
+    public_ip: What others see; empty where it is reached at a name.
+    port: Where it listens; 0: not said.
+    type: Its protocol: a setting.
+    area_id: Where it is: the number of an area.
+    user: What its holder logs in with.
+    password: The password in clear; empty for credentials that may not see it.
+    auto_extend: 1: it is renewed by itself.
+    expire_time: When it ends, in Unix seconds; 2147483647: never.
+    buy_time: Since when it is leased, in Unix seconds.
+    country_code: The code of its country.
+    ip_type: STATIC_DATACENTER, STATIC_ISP or STATIC_ISP_PRO.
+    ip_version: IPv4 or IPv6.
+    renewal_time: When it was renewed last, in Unix seconds; 0: never.
+    """
+
+    id: str
+    host: str
+    public_ip: str
+    port: str
+    type: str
+    area_id: str
+    user: str
+    password: str
+    auto_extend: Annotated[str, Meta(extra_json_schema={"enum": ["0", "1"]})]
+    expire_time: str
+    buy_time: str
+    country_code: str
+    ip_type: IpType
+    ip_version: IpVersion
+    renewal_time: str
+
+    def __repr__(self) -> str:
+        return repr_without(self, "password")
+
+
+class ProxyList(msgspec.Struct, frozen=True):
+    """One page of proxies.
+
+    list: The proxies.
+    total: How many there are, over all pages.
+    page: Which page it is, from 1.
+    page_size: How many rows a page has.
+    """
+
+    rows: list[Proxy] = msgspec.field(name="list")
+    total: int
+    page: int
+    page_size: int
+
+
+class FoxError(FlowtallyError):
+    """An answer whose code (`number`) says more than any error of ours."""
+
+    status = 400
+    code = "ipfoxy_error"
+    title = "IPFoxy says no"
+    number: int = BAD_PARAMETER
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        super().__init__(f"{number}: {MESSAGES[number]}")
 
 
 class Refused(Exception):

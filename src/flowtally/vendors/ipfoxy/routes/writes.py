@@ -8,15 +8,11 @@ that is kept.
 
 from __future__ import annotations
 
-from typing import Any, Final
-
-import msgspec
+from typing import Final
 
 from flowtally.core.errors import NameTaken
 from flowtally.funding import user_funds
-from flowtally.ledger.idempotency import request_digest
 from flowtally.ledger.people import managed, users, whitelist
-from flowtally.ledger.used_keys import use_key
 from flowtally.vendors.base import DialectCall, Effect, Route, declaring
 from flowtally.vendors.ipfoxy import wire
 from flowtally.vendors.ipfoxy.parameters import (
@@ -28,6 +24,7 @@ from flowtally.vendors.ipfoxy.parameters import (
     amount_of,
     expiry_of,
 )
+from flowtally.vendors.ipfoxy.routes.keys import is_new
 from flowtally.vendors.ipfoxy.routes.subjects import MOBILE, RESIDENTIAL, sub_account
 
 ROUTES: Final[list[Route]] = []
@@ -61,7 +58,7 @@ def create_sub_account(call: DialectCall, given: Creating) -> wire.Created:
     makes nothing and is answered with the password that is kept, whatever password it has."""
     call.require("allocations:write")
     formerly = ("create", given.account, given.password, given.flow, given.day)
-    if not _is_new(call, given.idempotency_key, "create", given.account, given.flow, given.day, formerly=formerly):
+    if not is_new(call, given.idempotency_key, "create", given.account, given.flow, given.day, formerly=formerly):
         return wire.Created(given.account, _kept_password(call, given))
     if given.account == call.account:
         raise NameTaken(f"{given.account!r} is your main account.", name=given.account)
@@ -91,7 +88,7 @@ def create_sub_account(call: DialectCall, given: Creating) -> wire.Created:
 )
 def allocate_flow(call: DialectCall, given: Allocating) -> wire.Empty:
     """Passes residential traffic of the account on to a sub-account, for ever or for some days."""
-    if _is_new(call, given.idempotency_key, "allocate", given.account, given.flow, given.day):
+    if is_new(call, given.idempotency_key, "allocate", given.account, given.flow, given.day):
         _pass_on(call, sub_account(call, given.account).id, given.flow, given.day)
     return wire.Empty()
 
@@ -132,18 +129,6 @@ def update_whitelist(call: DialectCall, given: Whitelisting) -> wire.Empty:
     for pool in (RESIDENTIAL, MOBILE):
         whitelist.replace_addresses(call.tx, call.account, user.id, addresses, now=call.now, most=most, pool=pool)
     return wire.Empty()
-
-
-def _is_new(call: DialectCall, key: str, *request: Any, formerly: tuple[Any, ...] | None = None) -> bool:
-    """False where the same was done under this key; IdempotencyMismatch where something else was. `formerly`: what made
-    it the same in versions before this one."""
-    before = () if formerly is None else (_digest(call, formerly),)
-    return use_key(call.tx, call.account, key, _digest(call, request), now=call.now, formerly=before)
-
-
-def _digest(call: DialectCall, request: tuple[Any, ...]) -> str:
-    """What is kept of a request does not let it be guessed: those of earlier versions hold a password."""
-    return call.services.vault.blind(request_digest("POST", "ipfoxy", msgspec.json.encode(request)))
 
 
 def _kept_password(call: DialectCall, given: Creating) -> str:
