@@ -6,11 +6,12 @@ from typing import Any
 
 import msgspec
 import pytest
-from sqlalchemy import Connection
+from sqlalchemy import Connection, text
 from tests.ledger.test_every_command import NOW
 
 from flowtally.core.endpoints import address
 from flowtally.core.errors import Conflict, LimitReached, NotFound, Unprocessable
+from flowtally.ledger.checks import rules
 from flowtally.ledger.database import Ledger
 from flowtally.ledger.inventory import gateways, orders, stock
 from flowtally.ledger.inventory.gateways import Gateway, Wanted
@@ -89,6 +90,30 @@ def test_no_port_of_a_host_is_offered_twice_for_a_product(ledger: Ledger, ports:
         add(tx, "a.example", (21, 21))
         gateways.remove_gateway(tx, first.id)
         add(tx, "a.example", (10, 20))
+
+
+@pytest.mark.parametrize(
+    ("edit", "named"),
+    [
+        ("first_port = 20 WHERE id = 'two'", [("two", "ports 20 to 20 of a.example that gateway one offers")]),
+        ("first_port = 12, last_port = 13 WHERE id = 'two'", [("two", "ports 12 to 13 of a.example")]),
+        ("last_port = 31 WHERE id = 'one'", [("two", "ports 21 to 30"), ("three", "ports 31 to 31")]),
+        ("host = 'a.example' WHERE id = 'other-host'", [("other-host", "ports 12 to 19")]),
+        ("product = 'residential' WHERE id = 'other-product'", [("other-product", "ports 12 to 19")]),
+        ("last_port = 30 WHERE id = 'two'", []),
+    ],
+)
+def test_ports_that_two_gateways_offer_are_named(ledger: Ledger, edit: str, named: list[tuple[str, str]]) -> None:
+    with ledger.begin() as tx:
+        add(tx, "a.example", (10, 20), gateway_id="one")
+        add(tx, "a.example", (21, 30), gateway_id="two")
+        add(tx, "a.example", (31, 40), gateway_id="three")
+        add(tx, "b.example", (12, 19), gateway_id="other-host")
+        add(tx, "a.example", (12, 19), product="mobile", gateway_id="other-product")
+        tx.execute(text(f"UPDATE gateways SET {edit}"))
+        found = list(rules.faults(tx))
+    assert [(one.code, one.where) for one in found] == [("gateway", f"gateway {id}") for id, _ in named]
+    assert all(said in one.detail for one, (_, said) in zip(found, named, strict=True))
 
 
 def test_an_id_is_taken_once_and_what_is_removed_is_gone(ledger: Ledger) -> None:

@@ -159,6 +159,7 @@ COMPARISONS: Final[Mapping[str, Comparison]] = {
             "ledger_currency": "Money is kept in several currencies.",
             "ledger_purchase": "A purchase was not paid, or did not give what was bought.",
             "ledger_places": "The places of a product are not those it was given, or one is within none that is there.",
+            "ledger_gateway": "Two gateways of a product offer the same port of a host.",
         },
         "Somebody changed the database of the ledger by hand, or its disk failed.",
         f"Find out who has access to the database. Undo the change, or {_RESTORE}.",

@@ -24,7 +24,7 @@ from sqlalchemy import (
 )
 
 from flowtally.core.errors import Unprocessable
-from flowtally.ledger.checks import leases, places, schema, trail, wallet
+from flowtally.ledger.checks import gateways, leases, places, schema, trail, wallet
 from flowtally.ledger.checks.fault import LISTED, PAGE, Fault, Rule
 from flowtally.ledger.erasing import erased_accounts
 from flowtally.ledger.idempotency import SECRET_FIELDS
@@ -258,5 +258,6 @@ RULES: Final[tuple[Rule, ...]] = (
     *leases.RULES,
     *trail.RULES,
     *places.RULES,
+    *gateways.RULES,
     _whitelisted,
 )
