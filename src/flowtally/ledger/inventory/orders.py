@@ -187,11 +187,6 @@ def renew_leases(
     return _write(tx, account, "renewed", changes, currency, paid, now, order_id)
 
 
-def upgrade_price_of(tx: Connection, account: str, lease_id: str, plan_id: str, *, at: int) -> int:
-    """What an upgrade would cost at that instant. The errors of `upgrade_lease` but for account and wallet."""
-    return _upgraded(tx, read_held(tx, account, lease_id), _sold(tx, plan_id), at).price
-
-
 def upgrade_lease(tx: Connection, account: str, lease_id: str, plan_id: str, *, now: int, paid: bool = True) -> Order:
     """Make the lease as large as the plan says, for what that costs above what the rest of its time is worth.
 

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import msgspec
 from msgspec import UNSET, UnsetType
-from sqlalchemy import ColumnElement, Connection, Select, and_, case, false, func, insert, not_, or_, select, update
+from sqlalchemy import ColumnElement, Connection, and_, case, false, func, insert, not_, or_, select, update
 
 from flowtally.core.endpoints import address
 from flowtally.core.errors import Conflict, LinesRefused, NotFound, StockHeld, StockRetired, Unprocessable
@@ -371,8 +371,3 @@ def _row(item: StockItem) -> dict[str, Any]:
 def _facts(item: StockItem) -> dict[str, Any]:
     """For the audit trail, which calls an address `endpoint`: it is no address of a person's."""
     return trail.facts(item, "port", "free_at") | {"endpoint": shown(item)}
-
-
-def items_named(name: str) -> Select[Any]:
-    """Items in stock whose host has that name, the newest last."""
-    return select(*COLUMNS).where(_S.name == name, _S.retired_at.is_(None)).order_by(_S.id)
