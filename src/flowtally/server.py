@@ -66,6 +66,7 @@ from flowtally.web.logs import set_up_logs
 from flowtally.web.metrics import Metrics
 from flowtally.web.request_lines import RequestLines
 from flowtally.web.services import EventsDoor, Services
+from flowtally.web.waiting import Waiting
 
 BACKLOG: Final = 1024  # connections the system keeps waiting
 HEADER_READ_MS: Final = 10_000  # from accept, or from the answer before, until a head is whole
@@ -116,6 +117,8 @@ def open_services(
         lanes, auth_pool = Lanes(config.threads), ThreadPoolExecutor(AUTH_THREADS, "auth")
         closing.callback(lanes.close)
         closing.callback(auth_pool.shutdown, wait=True, cancel_futures=True)
+        waiting = Waiting()
+        closing.callback(waiting.stop)
         care = Care(
             CareSettings(config.data_dir, config.backups, config.min_free_bytes, config.retain_rows_days),
             steady,
@@ -189,6 +192,7 @@ def open_services(
             exports,
             samples,
             Throttle(Rate(lists, MINUTE_MS)) if (lists := config.endpoint_lists_per_minute) else None,
+            waiting,
             request_lines or RequestLines(),
         )
 
@@ -274,7 +278,14 @@ def run(
             services.connection_limits.most = room_for(config.max_connections)
             asyncio.run(
                 _serve(
-                    app, listener, on_ready, services.connection_limits.most, services.connection_limits, tls, notify
+                    app,
+                    listener,
+                    on_ready,
+                    services.connection_limits.most,
+                    services.connection_limits,
+                    tls,
+                    notify,
+                    services.waiting,
                 )
             )
 
@@ -368,11 +379,18 @@ async def _serve(
     connection_limits: ConnectionLimits | None = None,
     tls: Tls | None = None,
     notify: Notify | None = None,
+    waiting: Waiting | None = None,
 ) -> None:
     server, port = _Server(app, listener, connections, tls), listener.getsockname()[1]
     loop = asyncio.get_running_loop()
+
+    def stop() -> None:
+        if waiting is not None:
+            waiting.stop()  # who waits for something is answered, and does not hold up the stop
+        server.stop()
+
     for wanted in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(wanted, server.stop)
+        loop.add_signal_handler(wanted, stop)
     address = address_of(listener, "https" if tls else "http")
     try:
         listener.listen(BACKLOG)  # only now: the start may have refused, and what is not open should not seem so

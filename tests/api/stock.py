@@ -75,7 +75,7 @@ def stock_account(filled: Filled, account: str) -> dict[str, str]:
     for made in write(filled, f"{of}/vouchers", {"amount": 1, "count": 6})["items"][:3]:
         write(filled, f"{of}/vouchers/{made['id']}/revoke")
     connect(filled, account)
-    item = lease(filled, account)
+    item, leased = lease(filled, account)
     first = write(filled, f"{of}/periods", method="GET")["items"][0]["id"]
     for day in range(2, 7):
         at, last = NOW + len(filled.usage.rows) * 1_000, filled.usage.published().block
@@ -89,18 +89,27 @@ def stock_account(filled: Filled, account: str) -> dict[str, str]:
         "product": "mobile",
         "stock": item,
     }
+    names = {"account": account, "user": f"fay of {account}", "period": first, "provider": f"thor-{account}"}
+    return names | {"stock": item, "lease": leased}
 
 
-def lease(filled: Filled, account: str) -> str:
-    """Leases of one address after the other, and one of it that is held; which it is."""
+def lease(filled: Filled, account: str) -> tuple[str, str]:
+    """Leases of one address after the other, and one of it that is held; which it is, and which lease. Of that one much
+    is asked, and users are bound to it."""
     of = f"/v1/accounts/{account}/leases"
     free = write(filled, "/v1/stock?kind=isp&status=free", method="GET")["items"]
     for item in [free[0]["id"]] * 3:
         made = write(filled, f"{of}/give", {"stock": item})["leases"][0]["id"]
         write(filled, f"{of}/{made}/release")
     for one in free[:3]:
-        write(filled, f"{of}/give", {"stock": one["id"]})
-    return str(free[0]["id"])
+        held = write(filled, f"{of}/give", {"stock": one["id"]})["leases"][0]["id"]
+    for n in range(4):
+        asked = write(filled, f"{of}/{held}/actions", {"what": f"what{n}", "expires_in_s": 604_800})["id"]
+        if n % 2:
+            write(filled, f"/v1/actions/{asked}/answer", {"outcome": "done"})
+    for short in ("fay", "gus", "hal"):
+        write(filled, f"{of}/{held}/users/{short} of {account}", method="PUT")
+    return str(free[0]["id"]), held
 
 
 def connect(filled: Filled, account: str) -> None:

@@ -34,7 +34,7 @@ SOURCES: Final = "/v1/sources"
 COUNTERS: Final = "/v1/counters"
 PERIOD: Final = "/v1/accounts/{account}/periods/{period}"
 # These change what items say at most, or (`as_of`) where the list ends: whoever goes on with a cursor skips nothing.
-NOTHING_SELECTED: Final = frozenset({"cursor", "limit", "since", "late_before", "usage", "limits", "as_of"})
+NOTHING_SELECTED: Final = frozenset({"cursor", "limit", "since", "late_before", "usage", "limits", "as_of", "wait_s"})
 INSTEAD: Final = {SOURCES: {"source"}}  # asks for one thing, and takes no cursor
 TOLD_TO_ALL: Final = frozenset({"/v1/places", "/v1/places/{product}"})  # the same, whoever asks
 CITIES: Final = {"kind": "city", "country": "US", "state": "alabama"}
@@ -63,6 +63,9 @@ ASKED: Final[dict[str, list[dict[str, str]]]] = {
     "/v1/accounts/{account}/shadow/differences": [{}, {"dialect": "whitepages"}, {"dialect": "thordata"}],
     "/v1/accounts/{account}/purchases": [{}],
     "/v1/accounts/{account}/leases": [{}, {"kind": "isp"}, {"status": "active"}, {"status": "released"}],
+    "/v1/accounts/{account}/leases/{lease}/actions": [{}, {"status": "requested"}, {"status": "done"}],
+    "/v1/accounts/{account}/leases/{lease}/users": [{}],
+    "/v1/actions": [{}, {"status": "requested"}, {"status": "done"}],
     "/v1/lease-plans": [{}, {"kind": "isp"}, {"retired": "true"}],
     "/v1/stock": [{}, {"kind": "isp"}, {"address": "192.0.2.1"}, {"country": "US"}, {"status": "leased"}],
     "/v1/stock/{stock}/leases": [{}],

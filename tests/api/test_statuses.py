@@ -75,6 +75,9 @@ BODIES: dict[str, Body] = {
     "POST /v1/accounts/{account}/leases/{lease}/renew": {},
     "POST /v1/accounts/{account}/leases/{lease}/upgrade": {"plan": "larger"},
     "POST /v1/accounts/{account}/leases/{lease}/release": None,
+    "POST /v1/accounts/{account}/leases/{lease}/actions": {},
+    "PUT /v1/accounts/{account}/leases/{lease}/users/{user}": None,
+    "DELETE /v1/accounts/{account}/leases/{lease}/users/{user}": None,
     "POST /v1/accounts/{account}/users": {"name": "new"},
     "PATCH /v1/accounts/{account}/users/{user}": {"product": "mobile"},
     "DELETE /v1/accounts/{account}/users/{user}": None,
@@ -113,6 +116,7 @@ def make_world(make_client: Callable[..., Client]) -> Callable[[Status], World]:
         world.post("/v1/accounts/acme/wallet/deposits", {"amount_micros": 1000})
         world.post("/v1/plans", {"id": "small", "name": "Small", "amount": 5, "price_micros": 5})
         free, lease = _leased(world)
+        client.put(f"/v1/accounts/acme/leases/{lease}/users/{user}")
         for path in ("/v1/accounts/acme/whitelist", f"/v1/accounts/acme/users/{user}/whitelist"):
             client.put(f"{path}/traffic/192.0.2.1", json={})
         thor = {"name": "thor", "vendor": "whitepages", "secrets": {"key": "aaaa"}}
@@ -276,6 +280,7 @@ def test_every_route_is_answered_by_the_status_as_the_table_says(
 
 # What they ask for is so already.
 NO_CHANGE = {
+    "PUT /v1/accounts/{account}/leases/{lease}/users/{user}",
     "PUT /v1/accounts/{account}/whitelist/{pool}/{address}",
     "PUT /v1/accounts/{account}/users/{user}/whitelist/{pool}",
     "PUT /v1/accounts/{account}/users/{user}/whitelist/{pool}/{address}",

@@ -368,6 +368,21 @@ ROWS: dict[str, dict[str, object]] = {
         "code": "alabaster",
         "name": "Alabaster",
     },
+    "actions": {
+        "id": "act_1",
+        "account": "acme",
+        "lease_id": "lse_1",
+        "stock_id": "stk_1",
+        "what": "restart",
+        "requested_at": 5,
+        "expires_at": 9,
+        "taken_at": 6,
+        "taken_by": "crd_1",
+        "answered_at": 7,
+        "outcome": "done",
+        "detail": "",
+    },
+    "bound_users": {"lease_id": "lse_1", "user_id": "usr_1", "bound_at": 5},
 }
 
 LIMITED = {"user_id": "usr_2", "name": "bob", "limit_amount": 5, "limit_unit": "bytes", "limit_window": "day"}
@@ -621,6 +636,23 @@ BAD: list[tuple[str, dict[str, object]]] = [
     ("places", {"kind": "asn", "key": "US/AS1", "code": "AS1"}),
     ("places", {"kind": "asn", "key": "US/alabama/AS1", "state": "", "code": "AS1"}),
     ("places", {"kind": "country", "key": "US", "state": "", "code": "DE"}),
+    ("actions", {}),
+    ("actions", {"id": "act_2", "account": "nobody"}),
+    ("actions", {"id": "act_2", "lease_id": "lse_9"}),
+    ("actions", {"id": "act_2", "stock_id": "stk_9"}),
+    ("actions", {"id": "act_2", "what": ""}),
+    ("actions", {"id": "act_2", "expires_at": 5}),
+    ("actions", {"id": "act_2", "requested_at": -1}),
+    ("actions", {"id": "act_2", "taken_at": 4}),
+    ("actions", {"id": "act_2", "answered_at": 5}),
+    ("actions", {"id": "act_2", "taken_by": ""}),
+    ("actions", {"id": "act_2", "outcome": ""}),
+    ("actions", {"id": "act_2", "outcome": "lost"}),
+    ("actions", {"id": "act_2", "taken_at": None, "taken_by": ""}),
+    ("bound_users", {}),
+    ("bound_users", {"lease_id": "lse_9"}),
+    ("bound_users", {"user_id": "usr_9"}),
+    ("bound_users", {"user_id": "usr_2", "bound_at": -1}),
 ]
 
 

@@ -20,7 +20,7 @@ from flowtally.ledger import idempotency, used_keys
 from flowtally.ledger.checks import rules
 from flowtally.ledger.database import Ledger
 from flowtally.ledger.erasing import erased_accounts, erasures
-from flowtally.ledger.inventory import lease_plans, orders, stock
+from flowtally.ledger.inventory import actions, bound_users, lease_plans, orders, stock
 from flowtally.ledger.inventory.stock import NewStock
 from flowtally.ledger.money import plans, purchases, wallet
 from flowtally.ledger.people import accounts, credentials, managed, senders, users, whitelist
@@ -74,6 +74,7 @@ KEYS = {
 CHOSEN = {"charge", "currency", "kind", "limit_unit", "limit_window", "overage", "scope", "status", "timezone"}
 HASHES = {"digest", "key_hash", "token_hash"}
 STAYS = {
+    "actions": {"detail", "outcome", "taken_by", "what"},  # of the operator's machinery, about its server
     "audit": {"action", "credential", "door", "of_account", "subject"},  # who did what to what: ids and routes
     "check_ins": {"day"},
     "credentials": {"replaces", "rights", "sender"},
@@ -191,6 +192,9 @@ def lease(tx: Connection, account: str) -> None:
     item = stock.add_item(tx, NewStock("isp", f"{account}.example", sealed="sealed"), now=5)
     lease_plans.create_lease_plan(tx, "isp", 30, 3, now=5, currency="USD", plan_id=f"isp-{account}")
     [made] = orders.buy_leases(tx, account, f"isp-{account}", some=[item.id], now=6).leases
+    asked = actions.request_action(tx, account, made, "restart", now=6, lasts_ms=60_000)
+    actions.answer_action(tx, asked.id, "failed", by="crd_1", now=6, detail="the machine is off")
+    bound_users.bind_user(tx, account, made, managed.create_user(tx, account, "bound", now=6).id, now=6)
     orders.release_lease(tx, account, made, now=7)
 
 
@@ -299,7 +303,7 @@ def test_no_row_of_any_table_holds_a_text_of_it_and_the_others_keep_theirs(full:
         assert erased_accounts.texts_left(tx, "acme") == []
         gone = users.list_users(tx, "acme", deleted=True).items
         assert all((one.name, one.status) == (f"erased-{one.id}", "deleted") for one in gone)
-        assert len(gone) == 5
+        assert len(gone) == 6
         assert all(one.erased_at for one in gone)
         assert wallet.balance_of(tx, "acme") == 0
         record = accounts.read_account(tx, "acme")

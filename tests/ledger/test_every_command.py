@@ -27,7 +27,7 @@ from flowtally.ledger.checks import rules
 from flowtally.ledger.database import Ledger
 from flowtally.ledger.erasing import erased_accounts, erasures
 from flowtally.ledger.installation import read_installation
-from flowtally.ledger.inventory import gateways, lease_plans, orders, places, stock
+from flowtally.ledger.inventory import actions, bound_users, gateways, lease_plans, orders, places, stock
 from flowtally.ledger.inventory.catalogue import Catalogue, OfferedPlace
 from flowtally.ledger.inventory.stock import NewStock
 from flowtally.ledger.money import plans, purchases, wallet
@@ -61,6 +61,8 @@ MODULES += [
     orders,
     gateways,
     places,
+    actions,
+    bound_users,
 ]
 DIGEST = idempotency.request_digest("POST", "/v1/things", b"{}")
 
@@ -83,6 +85,7 @@ class World(msgspec.Struct, frozen=True):
     sender: str
     stock: dict[str, str]  # free ones by what is done to them
     leases: dict[str, str]
+    actions: list[str]  # to take, to answer
 
 
 BALANCE = BalanceSaid("traffic", "bytes", 500)
@@ -179,6 +182,12 @@ COMMANDS: dict[str, Command] = {
     "replace_places": lambda tx, w: places.replace_places(
         tx, "residential", Catalogue([OfferedPlace("country", "US", "", "US", "United States")]), now=NOW
     ),
+    "request_action": lambda tx, w: actions.request_action(
+        tx, "acme", w.leases["renew"], "restart", now=NOW, lasts_ms=60_000
+    ),
+    "take_action": lambda tx, w: actions.take_action(tx, w.actions[0], by="crd_1", now=NOW),
+    "answer_action": lambda tx, w: actions.answer_action(tx, w.actions[1], "done", by="crd_1", now=NOW),
+    "bind_user": lambda tx, w: bound_users.bind_user(tx, "acme", w.leases["renew"], w.funded.id, now=NOW),
     "use_key": lambda tx, w: used_keys.use_key(tx, "acme", "order-7", DIGEST, now=NOW),
     "remember": lambda tx, w: idempotency.remember(tx, w.asking, "k", DIGEST, status=201, answer={"id": 1}, now=NOW),
 }
@@ -236,8 +245,14 @@ def make_world(tx: Connection) -> World:
         )
     tx.execute(insert(metadata.tables["shadow_differences"]), OLD | {"provider": listed(tx).id})
     some, leased = make_leases(tx)
+    asked = [
+        actions.request_action(tx, "acme", leased["auto"], what, now=NOW - 1, lasts_ms=60_000).id
+        for what in ("take", "answer")
+    ]
     made = (revocable.id, changeable.id, rotatable.id, asking.keys_of)
-    return World(grant.id, *made, funded, allocation.id, erased.user_id, unused.id, revocable.sender, some, leased)
+    return World(
+        grant.id, *made, funded, allocation.id, erased.user_id, unused.id, revocable.sender, some, leased, asked
+    )
 
 
 def make_leases(tx: Connection) -> tuple[dict[str, str], dict[str, str]]:
@@ -307,7 +322,7 @@ EVERY_ROW = {
 @cache
 def blotted(row: str) -> str:
     return re.sub(
-        r"\b(acc|usr|grn|crd|alc|ret|per|trf|pln|ord|wip|vch|snd|prv|pul|rec|shd|stk|lpl|lse|gtw)_[0-9a-f]{32}\b"
+        r"\b(acc|usr|grn|crd|alc|ret|per|trf|pln|ord|wip|vch|snd|prv|pul|rec|shd|stk|lpl|lse|gtw|act)_[0-9a-f]{32}\b"
         r"|\b[0-9a-f]{64}\b",
         "*",
         row,

@@ -22,7 +22,7 @@ class Told:
         self.said: list[str] = []
         self.fails = fails
         self.usage = self.ledger = self.clock = self.moments = self.doorkeeper = self
-        self.ingest = self.care = self.providers = self.shadowing = self
+        self.ingest = self.care = self.providers = self.shadowing = self.waiting = self
 
     def _say(self, what: str) -> None:
         self.said.append(what)
@@ -73,6 +73,9 @@ class Told:
     def switches_changed(self) -> None:
         self._say("shadows")
 
+    def wake(self) -> None:
+        self._say("actions")
+
     def finish_erasures(self) -> None:
         self._say("erasures")
 
@@ -97,7 +100,7 @@ def worked(services: Told) -> Any:
     return work
 
 
-EVERY = ["credentials", "names acme", "promises acme", "opening acme", "providers", "shadows", "erasures"]
+EVERY = ["credentials", "names acme", "promises acme", "opening acme", "providers", "shadows", "actions", "erasures"]
 
 
 def test_a_write_begins_then_knows_its_instant_then_works_then_tells_in_one_order() -> None:

@@ -14,9 +14,11 @@ from litestar.handlers import HTTPRouteHandler
 
 from flowtally.api import (
     accounts,
+    actions,
     allocations,
     audit,
     balance,
+    bound_users,
     care,
     changes,
     check_ins,
@@ -79,8 +81,7 @@ MODULES = (
     *(grants, wallet, plans, purchases, vouchers, check_ins, credentials, senders, pools, places),
     *(stock, lease_plans, leases),
     *(providers, provider_reports, shadows),
-    samples,
-    *(gateways, endpoints),
+    *(actions, bound_users, samples, gateways, endpoints),
     *(audit, care, retention, health),
 )
 

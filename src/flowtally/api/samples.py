@@ -10,7 +10,15 @@ import msgspec
 from msgspec import Meta
 
 from flowtally.core.edges import Instant, format_instant, parse_instant
-from flowtally.core.errors import BadRange, MalformedBody, StorageFull, TooLarge, Unavailable, UnsupportedMedia
+from flowtally.core.errors import (
+    BadRange,
+    MalformedBody,
+    NotFound,
+    StorageFull,
+    TooLarge,
+    Unavailable,
+    UnsupportedMedia,
+)
 from flowtally.core.samples import (
     MAX_PERIODS,
     MAX_SERIES,
@@ -20,11 +28,12 @@ from flowtally.core.samples import (
     is_server_id,
     thousandths,
 )
-from flowtally.core.times import DAY_S
+from flowtally.core.times import DAY_S, LAST_INSTANT
 from flowtally.core.words import Aggregation
 from flowtally.ingest.admission import Reason
 from flowtally.ingest.decompress import decompress
 from flowtally.ingest.sample_body import decode_samples
+from flowtally.ledger.inventory.leases import read_held
 from flowtally.protocol import SamplePoint, SampleReceipt, SampleReceipts, SampleSeries, SampleSeriesAnswer
 from flowtally.samples.chunks import MAX_IN_CHUNK
 from flowtally.samples.periods import summarize
@@ -37,6 +46,14 @@ from flowtally.web.problems import HELD
 
 SERVER: Final = "stk_0199f2c47b3a7c11a1f0b2c3d4e5f609"
 SAMPLE = {"server": SERVER, "name": "cpu", "time": "2026-03-01T12:00:00Z", "value": 12.5}
+EXAMPLE = SampleSeriesAnswer(
+    server=SERVER,
+    start="2026-03-01T12:00:00Z",
+    end="2026-03-01T12:10:00Z",
+    period_s=300,
+    aggregation="mean",
+    series=[SampleSeries("cpu", [SamplePoint("2026-03-01T12:00:00Z", 12.5, 5)])],
+)
 WHY: Final = {
     "time_in_future": "its time is later than the clock allows",
     "too_old": "samples as old as this one are not kept",
@@ -133,24 +150,44 @@ class SamplesQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     query=SamplesQuery,
     answer=SampleSeriesAnswer,
     errors=(BadRange,),
-    example=SampleSeriesAnswer(
-        server=SERVER,
-        start="2026-03-01T12:00:00Z",
-        end="2026-03-01T12:10:00Z",
-        period_s=300,
-        aggregation="mean",
-        series=[SampleSeries("cpu", [SamplePoint("2026-03-01T12:00:00Z", 12.5, 5)])],
-    ),
+    example=EXAMPLE,
 )
 def read_samples(call: Call, query: SamplesQuery) -> SampleSeriesAnswer:
     """Samples from `from` up to `to`, put together by periods. A period without samples is left out. What is older than
-    the setting `FLOWTALLY_KEEP_SAMPLES_DAYS` is gone. For credentials of no account."""
-    server = query.server
+    the setting `FLOWTALLY_KEEP_SAMPLES_DAYS` is gone. For credentials of no account; a customer asks about the servers
+    it leases."""
+    return make_series(call, query.server, query)
+
+
+@operation(
+    "GET",
+    "/v1/accounts/{account}/leases/{lease}/samples",
+    may="samples:read",
+    summary="Read samples of a leased server by periods",
+    query=SeriesQuery,
+    answer=SampleSeriesAnswer,
+    errors=(BadRange, NotFound),
+    example=EXAMPLE,
+)
+def read_lease_samples(call: Call, account: str, lease: str, query: SeriesQuery) -> SampleSeriesAnswer:
+    """The same of a server that the account leases, or leased: what was measured while the lease lasted."""
+    held = read_held(call.tx, account, lease).lease
+    bounds = -(-held.starts_at // 1000), -(-min(held.held_until, LAST_INSTANT) // 1000)
+    return make_series(call, held.stock_id, query, bounds)
+
+
+def make_series(
+    call: Call, server: str, query: SeriesQuery, bounds: tuple[int, int] | None = None
+) -> SampleSeriesAnswer:
+    """`bounds`: from when until when, in seconds, something is told."""
     end = -(-(call.now if query.end is None else parse_instant(query.end)) // 1000)
     start = end - DAY_S if query.start is None else -(-parse_instant(query.start) // 1000)
-    _check_range(start, end, query.period_s)
+    check_range(start, end, query.period_s)
+    begins, ends = (start, end) if bounds is None else (max(start, bounds[0]), min(end, bounds[1]))
     names = sorted(set(query.name)) or call.services.samples.names(server) if is_server_id(server) else []
-    series = [_series(call.services.samples, server, name, start, end, query) for name in names if is_series_name(name)]
+    series = [
+        _series(call.services.samples, server, name, begins, ends, query) for name in names if is_series_name(name)
+    ]
     return SampleSeriesAnswer(
         server=server,
         start=format_instant(start * 1000),

@@ -49,6 +49,7 @@ from flowtally.cli import (
     sample,
     sender,
     serve,
+    server,
     shadow,
     source,
     stock,
@@ -127,8 +128,8 @@ app.command("endpoints", epilog=endpoints.EXAMPLES)(endpoints.endpoints)
 app.command("export", epilog=export.EXAMPLES)(export.export)
 for noun in (
     *(agent.commands, account.commands, period.commands, grant.commands, key.commands, user.commands, pool.commands),
-    *(sender.commands, source.commands, provider.commands, shadow.commands, sample.commands),
-    *(stock.commands, lease_plan.commands, lease.commands),
+    *(sender.commands, source.commands, provider.commands, shadow.commands),
+    *(stock.commands, lease_plan.commands, lease.commands, server.commands, sample.commands),
     *(voucher.commands, correction.commands, held.commands, wallet.commands, plan.commands, whitelist.commands),
     *(gateway.commands,),
     place.commands,

@@ -22,7 +22,18 @@ from flowtally.core.media import ARROW, JSON
 from flowtally.core.readings import Reading
 from flowtally.core.samples import ServerSample
 from flowtally.core.texts import as_listed
-from flowtally.core.words import Aggregation, ExportFormat, Fill, LeaseState, Logins, PlaceKind, StockState, Unit
+from flowtally.core.words import (
+    ActionOutcome,
+    ActionState,
+    Aggregation,
+    ExportFormat,
+    Fill,
+    LeaseState,
+    Logins,
+    PlaceKind,
+    StockState,
+    Unit,
+)
 
 PLACES_TIMEOUT_S: Final = 120.0  # half a million of them take their time
 CHECK_TIMEOUT_S: Final = 90.0  # the server gives a check a minute
@@ -57,6 +68,16 @@ class ReconciliationAsked(TypedDict, total=False):
     end: str | None
     corrected_since: str | None
     quantity: Unit | None
+
+
+class SamplesQuestion(TypedDict, total=False):
+    """`start` and `end` (excluded) are instants; `period_s` 60, 300, 3600 or 86400; `names` of gauges."""
+
+    names: Iterable[str]
+    start: str | None
+    end: str | None
+    period_s: int | None
+    aggregation: Aggregation | None
 
 
 class OverallUsageQuestion(UsageQuestion, total=False):
@@ -164,18 +185,9 @@ def send_samples(samples: Iterable[ServerSample]) -> ClientCall[p.SampleReceipts
     return write("POST", "/v1/samples", p.SampleReceipts, list(samples))
 
 
-def samples(
-    server: str,
-    *,
-    names: Iterable[str] = (),
-    start: str | None = None,
-    end: str | None = None,
-    period_s: int | None = None,
-    aggregation: Aggregation | None = None,
-) -> ClientCall[p.SampleSeriesAnswer]:
-    """Gauges of a server by periods of 60, 300, 3600 or 86400 seconds; `start` and `end` (excluded) are instants."""
-    query = _given(**{"server": server, "from": start, "to": end, "period_s": period_s, "aggregation": aggregation})
-    return read("/v1/samples", p.SampleSeriesAnswer, query | ({"name": list(names)} if names else {}))
+def samples(server: str, **question: Unpack[SamplesQuestion]) -> ClientCall[p.SampleSeriesAnswer]:
+    """Gauges of a server by periods."""
+    return read("/v1/samples", p.SampleSeriesAnswer, _samples_query(question) | {"server": server})
 
 
 def send_accounting(
@@ -875,6 +887,68 @@ def rename_sender(id: str, name: str) -> ClientCall[p.SenderAnswer]:
     return write("PATCH", f"/v1/senders/{segment(id)}", p.SenderAnswer, p.SenderChange(name))
 
 
+# ── servers that are leased: what is asked of them, who may use them, what they stand at
+
+
+def request_action(
+    account: str, lease: str, what: str = "restart", *, expires_in_s: int = p.ACTION_S
+) -> ClientCall[p.ActionAnswer]:
+    """Ask for it; while one of the same is not over, that one is answered."""
+    return write("POST", f"{_lease(account, lease)}/actions", p.ActionAnswer, p.ActionRequest(what, expires_in_s))
+
+
+def lease_actions(account: str, lease: str, *, status: ActionState | None = None) -> Listing[p.ActionAnswer]:
+    """What was asked of what is leased, in the order it was asked for."""
+    return Listing(f"{_lease(account, lease)}/actions", Page[p.ActionAnswer], _given(status=status))
+
+
+def action(account: str, lease: str, action: str) -> ClientCall[p.ActionAnswer]:
+    return read(f"{_lease(account, lease)}/actions/{segment(action)}", p.ActionAnswer)
+
+
+def actions(*, status: ActionState | None = None) -> Listing[p.ActionAnswer]:
+    """Of all accounts. Needs the right servers:read."""
+    return Listing("/v1/actions", Page[p.ActionAnswer], _given(status=status))
+
+
+def wait_for_actions(wait_s: int = 50, *, limit: int = 100) -> ClientCall[Page[p.ActionAnswer]]:
+    """Those that nobody took yet, as soon as there is one, or none after `wait_s` seconds (at most 55)."""
+    made = read("/v1/actions", Page[p.ActionAnswer], _given(status="requested", wait_s=wait_s, limit=limit))
+    return msgspec.structs.replace(made, timeout_s=wait_s + 30.0)
+
+
+def take_action(action: str) -> ClientCall[p.ActionAnswer]:
+    """This credential does it. Needs the right servers:write, as `answer_action`."""
+    return write("POST", f"/v1/actions/{segment(action)}/take", p.ActionAnswer)
+
+
+def answer_action(action: str, outcome: ActionOutcome, detail: str = "") -> ClientCall[p.ActionAnswer]:
+    """What became of it; the same again changes nothing."""
+    return write("POST", f"/v1/actions/{segment(action)}/answer", p.ActionAnswer, p.ActionResult(outcome, detail))
+
+
+def bound_users(account: str, lease: str) -> Listing[p.BoundUserAnswer]:
+    """Which users may use what is leased."""
+    return Listing(f"{_lease(account, lease)}/users", Page[p.BoundUserAnswer])
+
+
+def bind_user(account: str, lease: str, user: str) -> ClientCall[p.BoundUserAnswer]:
+    return write("PUT", f"{_lease(account, lease)}/users/{segment(user)}", p.BoundUserAnswer)
+
+
+def unbind_user(account: str, lease: str, user: str) -> ClientCall[p.BoundUserAnswer]:
+    return write("DELETE", f"{_lease(account, lease)}/users/{segment(user)}", p.BoundUserAnswer)
+
+
+def lease_samples(account: str, lease: str, **question: Unpack[SamplesQuestion]) -> ClientCall[p.SampleSeriesAnswer]:
+    """Gauges of what is leased, as `samples`, while the lease lasted."""
+    return read(f"{_lease(account, lease)}/samples", p.SampleSeriesAnswer, _samples_query(question))
+
+
+def _lease(account: str, lease: str) -> str:
+    return f"/v1/accounts/{segment(account)}/leases/{segment(lease)}"
+
+
 # ── providers: accounts at vendors, and what they say
 
 
@@ -1100,6 +1174,14 @@ def _given(**values: str | int | None) -> Query:
     """What is not said is left out."""
     query: Query = {}
     query.update((name, str(value)) for name, value in values.items() if value is not None)
+    return query
+
+
+def _samples_query(question: SamplesQuestion) -> Query:
+    query: Query = {"name": list(question.get("names", ()))}
+    for name, word in (("start", "from"), ("end", "to"), ("period_s", "period_s"), ("aggregation", "aggregation")):
+        if (value := question.get(name)) is not None:
+            query[word] = str(value)
     return query
 
 

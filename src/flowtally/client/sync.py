@@ -242,6 +242,20 @@ class Client:
     sender = _ask(calls.sender)
     rename_sender = _ask(calls.rename_sender)
 
+    # ── servers that are leased: what is asked of them, who may use them, what they stand at
+
+    request_action = _ask(calls.request_action)
+    lease_actions = _list(calls.lease_actions)
+    action = _ask(calls.action)
+    actions = _list(calls.actions)
+    wait_for_actions = _ask(calls.wait_for_actions)
+    take_action = _ask(calls.take_action)
+    answer_action = _ask(calls.answer_action)
+    bound_users = _list(calls.bound_users)
+    bind_user = _ask(calls.bind_user)
+    unbind_user = _ask(calls.unbind_user)
+    lease_samples = _ask(calls.lease_samples)
+
     # ── providers: accounts at vendors, and what they say
 
     vendors = _ask(calls.vendors)

@@ -417,6 +417,33 @@ class LeaseEnded(Conflict):
     title = "The lease has ended"
 
 
+class ActionTaken(Conflict):
+    """Another credential took the action and does it. `action` is its id.
+
+    Cause: Several programs ask for what is to be done, and another one was quicker.
+
+    Do: Leave it to that one, and ask for the next.
+    """
+
+    code = "action_taken"
+    title = "Taken by another"
+
+
+class ActionOver(Conflict):
+    """The action is over: it was answered, it expired, or the lease ended. `status` says which it is. Nothing was
+    changed.
+
+    Cause: The work took longer than the request stood, the customer gave the server back meanwhile, or two answers
+    contradict each other.
+
+    Do: Do not touch the server for it any more: it may be leased to somebody else. What the customer still wants, it
+    asks for again.
+    """
+
+    code = "action_over"
+    title = "The action is over"
+
+
 class LimitReached(Conflict):
     """There are as many things of this kind as there may be. `limit` says how many.
 

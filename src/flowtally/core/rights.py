@@ -78,6 +78,10 @@ Right = Literal[
     "stock:write",
     "leases:read",
     "leases:write",
+    "actions:read",
+    "actions:write",
+    "servers:read",
+    "servers:write",
 ]
 ALL: Final[frozenset[Right]] = frozenset(get_args(Right))
 
@@ -150,6 +154,10 @@ MEANINGS: Final[Mapping[Right, str]] = MappingProxyType(
         "stock:write": "put addresses and servers into stock, change and retire them",
         "leases:read": "read what accounts lease, and what was paid for it",
         "leases:write": "lease from stock with money from the wallet; renew, upgrade and release leases",
+        "actions:read": "read what was asked of servers that are leased, and what became of it",
+        "actions:write": "ask for actions on servers that are leased, such as a restart",
+        "servers:read": "read what holders of all accounts ask of their servers",
+        "servers:write": "take these actions, and say what became of them",
     }
 )
 
@@ -177,6 +185,8 @@ INSTALLATION: Final[frozenset[Right]] = frozenset(
         "gateways:write",
         "stock:read",
         "stock:write",
+        "servers:read",
+        "servers:write",
     }
 )
 OF_ACCOUNTS: Final[frozenset[Scope]] = frozenset({"account", "manage"})  # credentials of these have an account
@@ -205,6 +215,7 @@ _READS: Final[frozenset[Right]] = frozenset(
         "samples:read",
         "endpoints:read",
         "leases:read",
+        "actions:read",
     }
 )
 _MANAGES: Final[frozenset[Right]] = frozenset(
@@ -221,6 +232,7 @@ _MANAGES: Final[frozenset[Right]] = frozenset(
         "audit:read",
         "providers:write",
         "leases:write",
+        "actions:write",
     }
 )
 PRESETS: Final[Mapping[Scope, frozenset[Right]]] = MappingProxyType(

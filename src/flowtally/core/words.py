@@ -45,3 +45,5 @@ StockState = Literal["free", "leased", "kept", "retired"]  # `kept`: for the las
 Aggregation = Literal["mean", "max", "min", "last", "sum"]  # how the samples of a period become one value
 PlaceFormat = Literal["csv", "json"]  # of a file of places
 PlaceKind = Literal["country", "state", "city", "asn"]  # asn: an autonomous system
+ActionState = Literal["requested", "taken", "done", "failed", "expired"]  # of what a holder asks of its server
+ActionOutcome = Literal["done", "failed"]  # of those, what whoever does it says

@@ -33,6 +33,7 @@ Prefix = Literal[
     "lpl_",
     "lse_",
     "gtw_",
+    "act_",
 ]
 
 

@@ -687,6 +687,46 @@ lease_terms = Table(
 Index("ix_lease_terms_order_id", lease_terms.c.order_id)
 Index("ix_lease_terms_transfer_id", lease_terms.c.transfer_id)
 
+# Never deleted from: what a holder asked of its server, and what became of it. `outcome`: empty until it is answered;
+# `taken_by`: the credential of whoever does it.
+actions = Table(
+    "actions",
+    metadata,
+    Column("id", Words, primary_key=True),
+    Column("account", Words, ForeignKey("accounts.id"), nullable=False),
+    Column("lease_id", Words, ForeignKey("leases.id"), nullable=False),
+    Column("stock_id", Words, ForeignKey("stock.id"), nullable=False),
+    Column("what", Words, nullable=False),
+    Column("requested_at", BigInteger, nullable=False),
+    Column("expires_at", BigInteger, nullable=False),
+    Column("taken_at", BigInteger),
+    Column("taken_by", Words, nullable=False),
+    Column("answered_at", BigInteger),
+    Column("outcome", Words, nullable=False),
+    Column("detail", Words, nullable=False),
+    CheckConstraint("length(what) BETWEEN 1 AND 64", name="what"),
+    CheckConstraint("requested_at >= 0 AND requested_at < expires_at", name="life"),
+    CheckConstraint("requested_at <= taken_at AND taken_at <= answered_at", name="order"),
+    CheckConstraint("(taken_at IS NULL) = (taken_by = '')", name="taken"),
+    CheckConstraint("(answered_at IS NULL) = (outcome = '')", name="answered"),
+    CheckConstraint("answered_at IS NULL OR taken_at IS NOT NULL", name="after_taken"),
+    CheckConstraint("outcome IN ('', 'done', 'failed')", name="outcome"),
+)
+Index("ix_actions_lease_id_id", actions.c.lease_id, actions.c.id)
+_UNANSWERED = text("outcome = ''")
+Index("ix_actions_open", actions.c.expires_at, sqlite_where=_UNANSWERED, postgresql_where=_UNANSWERED)
+
+# Which users of its account may use what is leased.
+bound_users = Table(
+    "bound_users",
+    metadata,
+    Column("lease_id", Words, ForeignKey("leases.id"), nullable=False),
+    Column("user_id", Words, ForeignKey("users.id"), nullable=False),
+    Column("bound_at", BigInteger, nullable=False),
+    PrimaryKeyConstraint("lease_id", "user_id"),
+    CheckConstraint("bound_at >= 0", name="bound_at"),
+)
+
 # Never deleted from, never updated but where an account is erased (`audit_erased`): what was done, one row each, in the
 # transaction that did it (`trail`). Without `credential`: by the server itself; `of_account`: whose credential it was.
 # `account`: whom it is about, if anybody.

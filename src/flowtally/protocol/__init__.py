@@ -160,6 +160,7 @@ from flowtally.protocol.reconciliation import (
     UserReconciled,
 )
 from flowtally.protocol.samples import SamplePoint, SampleReceipt, SampleReceipts, SampleSeries, SampleSeriesAnswer
+from flowtally.protocol.servers import ACTION_S, ActionAnswer, ActionRequest, ActionResult, BoundUserAnswer
 from flowtally.protocol.shadows import ShadowAnswer, ShadowDifference, ShadowRequest, ShadowRouteCount
 from flowtally.protocol.usage import (
     SHOWN_QUANTITIES,
@@ -208,6 +209,7 @@ from flowtally.protocol.words import (
 )
 
 __all__ = [
+    "ACTION_S",
     "DEFAULT_DURATION_S",
     "DEFAULT_POOL",
     "DEFAULT_URL",
@@ -223,6 +225,9 @@ __all__ = [
     "AccountChange",
     "AccountErasureAnswer",
     "AccountRequest",
+    "ActionAnswer",
+    "ActionRequest",
+    "ActionResult",
     "AdjustmentRequest",
     "AllocationAnswer",
     "AllocationRequest",
@@ -234,6 +239,7 @@ __all__ = [
     "BackupsAnswer",
     "BalanceAnswer",
     "Behind",
+    "BoundUserAnswer",
     "Bucket",
     "Change",
     "ChangedBy",

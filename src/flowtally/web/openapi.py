@@ -62,6 +62,8 @@ TAGS: Final = {
     "held": "Numbered events that wait until the account or user they name exists.",
     "corrections": "Correct stored events, or add to and take from the use of an account.",
     "readings": "Readings of counters: the difference to the reading before is counted.",
+    "actions": "What holders ask of the servers they lease, and what became of it.",
+    "bound_users": "Which users may use what is leased.",
     "samples": "What gauges of servers stood at, and series of it by periods.",
     "radius": "Accounting requests of RADIUS, as FreeRADIUS sends them.",
     "changes": "What was stored for which account, commit by commit.",

@@ -35,6 +35,7 @@ class Effect(Enum):
     OPENING = "opening"  # events that wait for the account may count from now on
     PROVIDERS = "providers"  # one is to be asked, maybe at once
     SHADOWS = "shadows"  # a dialect's calls are asked of the vendor, too, or no longer
+    ACTIONS = "actions"  # something is asked for that somebody may be waiting for
     ERASURES = "erasures"  # work is left that is finished after the commit; it must meet no names that were forgotten
 
 
@@ -45,6 +46,7 @@ HEARD: Final[Mapping[Effect, Callable[[Services, str], object]]] = {
     Effect.OPENING: lambda services, account: services.ingest.look_again(account),
     Effect.PROVIDERS: lambda services, account: services.providers.nudge(),
     Effect.SHADOWS: lambda services, account: services.shadowing.switches_changed(),
+    Effect.ACTIONS: lambda services, account: services.waiting.wake(),
     Effect.ERASURES: lambda services, account: services.care.finish_erasures(),
 }
 OF_NO_ACCOUNT: Final = frozenset({Effect.CREDENTIALS, Effect.ERASURES})  # heard whoever is meant, or nobody
