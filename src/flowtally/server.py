@@ -66,7 +66,7 @@ from flowtally.web.logs import set_up_logs
 from flowtally.web.metrics import Metrics
 from flowtally.web.request_lines import RequestLines
 from flowtally.web.services import EventsDoor, Services
-from flowtally.web.waiting import Waiting
+from flowtally.web.waiting import Waiters
 
 BACKLOG: Final = 1024  # connections the system keeps waiting
 HEADER_READ_MS: Final = 10_000  # from accept, or from the answer before, until a head is whole
@@ -117,7 +117,7 @@ def open_services(
         lanes, auth_pool = Lanes(config.threads), ThreadPoolExecutor(AUTH_THREADS, "auth")
         closing.callback(lanes.close)
         closing.callback(auth_pool.shutdown, wait=True, cancel_futures=True)
-        waiting = Waiting()
+        waiting = Waiters()
         closing.callback(waiting.stop)
         care = Care(
             CareSettings(config.data_dir, config.backups, config.min_free_bytes, config.retain_rows_days),
@@ -379,7 +379,7 @@ async def _serve(
     connection_limits: ConnectionLimits | None = None,
     tls: Tls | None = None,
     notify: Notify | None = None,
-    waiting: Waiting | None = None,
+    waiting: Waiters | None = None,
 ) -> None:
     server, port = _Server(app, listener, connections, tls), listener.getsockname()[1]
     loop = asyncio.get_running_loop()

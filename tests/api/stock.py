@@ -88,9 +88,8 @@ def stock_account(filled: Filled, account: str) -> dict[str, str]:
         "provider": f"thor-{account}",
         "product": "mobile",
         "stock": item,
+        "lease": leased,
     }
-    names = {"account": account, "user": f"fay of {account}", "period": first, "provider": f"thor-{account}"}
-    return names | {"stock": item, "lease": leased}
 
 
 def lease(filled: Filled, account: str) -> tuple[str, str]:

@@ -149,6 +149,8 @@ def _leased(world: World) -> tuple[str, str]:
         world.post("/v1/lease-plans", plan)
     leased, _, free = (world.post("/v1/stock", {"kind": "isp", "address": f"192.0.2.{n}"})["id"] for n in range(3))
     order = world.post("/v1/accounts/acme/leases/give", {"stock": leased, "plan": "isp"})
+    server = {"kind": "unlimited", "address": "192.0.2.50", "name": "gate-1.example"}
+    world.post("/v1/accounts/acme/leases/give", {"stock": world.post("/v1/stock", server)["id"]})
     return free, order["leases"][0]["id"]
 
 
@@ -246,6 +248,8 @@ VALUES: dict[str, dict[str, str]] = {
     "/api/proxy-users/delete-user": {"username": "user789"},
     "/api/child/del_user": {"username": "user788"},
     "/api/whitelisted-ips/delete-ip": {"ip": "198.51.100.1"},
+    "/api/add_unlimited_servers_bind_user": {"username": "fay"},
+    "/api/del_unlimited_servers_bind_user": {"username": "fay"},
     "/ip/open-api/create-sub-account": {"account": "ANOTHER2000", "idempotency_key": "order-another"},
     "/ip/open-api/allocate-flow-sub-account": {"idempotency_key": "order-of-more"},
 }

@@ -245,7 +245,7 @@ def test_only_users_and_leases_of_the_account_are_bound(server: Server, monkeypa
         bound_users.bind_user(server.tx, "acme", server.lease, "eve", now=NOW)
     with pytest.raises(NotFound):
         bound_users.bind_user(server.tx, "acme", server.other, "ann", now=NOW)
-    monkeypatch.setattr(bound_users, "MOST", 1)
+    monkeypatch.setattr(bound_users, "MOST_BOUND", 1)
     bound_users.bind_user(server.tx, "acme", server.lease, "ann", now=NOW)
     with pytest.raises(Conflict):
         bound_users.bind_user(server.tx, "acme", server.lease, "cid", now=NOW)

@@ -36,6 +36,7 @@ LEFT_OUT = (
     "/locations/",  # what is offered here is the operator's own
     "get-region-list",
     *("area-list", "order-price", "order-info", "open-api/proxy-list"),  # of the operator's own stock and prices
+    "-monitor",
 )
 OF_ITS_OWN = {"/ip/open-api/get-sub-account-list", "/api/proxy/proxy-list"}
 USERS = ("user123", "ABCDEFHGJ2000")

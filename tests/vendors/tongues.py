@@ -40,9 +40,14 @@ def _whitepages(status: int, body: Any) -> int | None:
     return status if status >= 400 and (gateway or service) else None
 
 
+def _thordata_code(body: Any) -> Any:
+    """One of its answers has an envelope of its own."""
+    return body["status_code"] if set(body) == {"status_code", "payload"} else body["code"]
+
+
 ENVELOPE: Final = {"code", "msg", "data"}
 TONGUES: Final[dict[str, Tongue]] = {
-    "thordata": Tongue(lambda status, body: status == 200 and body["code"] == 200, _in_body(200, ENVELOPE, {})),
+    "thordata": Tongue(lambda status, body: status == 200 and _thordata_code(body) == 200, _in_body(200, ENVELOPE, {})),
     "bytesflows": Tongue(lambda status, body: status == 200 and body["code"] == 200, _in_body(200, ENVELOPE, None)),
     "ipfoxy": Tongue(lambda status, body: status == 200 and body["code"] == 0, _in_body(0, ENVELOPE, {})),
     "whitepages": Tongue(lambda status, body: status == 200 and "usage_data" in body, _whitepages),

@@ -23,6 +23,7 @@ NAMES |= {
     "sender": "snd_x",
     "gateway": "gtw_x",
     "lease": "lse_x",
+    "action": "act_x",
     "order": "ord_x",
     "stock": "stk_x",
 }

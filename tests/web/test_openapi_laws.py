@@ -21,7 +21,8 @@ VERBS: Final = (
     *("list", "read", "check", "create", "change", "rename", "delete", "erase", "put", "replace", "remove", "add"),
     *("send", "give", "void", "map", "hand", "find", "rotate", "revoke", "confirm", "redeem", "retire", "adjust"),
     *("return", "explain", "export", "close", "start", "retry", "drop", "allocate", "update"),
-    *("buy", "renew", "upgrade", "release", "import", "extract", "save", "edit"),
+    *("request", "take", "answer", "bind", "unbind", "buy", "renew", "upgrade", "release", "import", "restart"),
+    *("extract", "save", "edit"),
 )
 INSTANT: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d")
 OF_INSTANTS: Final = re.compile(r".*_at|at|instant|earliest|latest|since|until|carry_from|.*_since|.*_before")

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from flowtally.web.waiting import Waiting
+from flowtally.web.waiting import Waiters
 
 LONG_S = 3_600  # no test waits so long: it is woken
 
@@ -26,7 +26,7 @@ class Things:
         return list(self.there)
 
 
-async def waiting_for(things: Things, waiting: Waiting, wait_s: float = LONG_S) -> asyncio.Task[list[str]]:
+async def waiting_for(things: Things, waiting: Waiters, wait_s: float = LONG_S) -> asyncio.Task[list[str]]:
     """One that has looked and found nothing."""
     things.looked.clear()
     task = asyncio.create_task(waiting.until(things.look, bool, wait_s))
@@ -34,15 +34,15 @@ async def waiting_for(things: Things, waiting: Waiting, wait_s: float = LONG_S) 
     return task
 
 
-def run(test: Callable[[Things, Waiting], Awaitable[None]]) -> None:
+def run(test: Callable[[Things, Waiters], Awaitable[None]]) -> None:
     async def inside() -> None:
-        await test(Things(), Waiting(2))
+        await test(Things(), Waiters(2))
 
     asyncio.run(inside())
 
 
 def test_what_is_there_is_answered_at_once() -> None:
-    async def test(things: Things, waiting: Waiting) -> None:
+    async def test(things: Things, waiting: Waiters) -> None:
         things.there = ["a"]
         assert await waiting.until(things.look, bool, LONG_S) == ["a"]
         assert (things.looks, waiting.count) == (1, 0)
@@ -51,7 +51,7 @@ def test_what_is_there_is_answered_at_once() -> None:
 
 
 def test_who_waits_is_woken_from_another_thread() -> None:
-    async def test(things: Things, waiting: Waiting) -> None:
+    async def test(things: Things, waiting: Waiters) -> None:
         task = await waiting_for(things, waiting)
         things.there = ["a"]
         await asyncio.to_thread(waiting.wake)
@@ -62,7 +62,7 @@ def test_who_waits_is_woken_from_another_thread() -> None:
 
 
 def test_what_happens_while_it_looks_is_heard() -> None:
-    async def test(things: Things, waiting: Waiting) -> None:
+    async def test(things: Things, waiting: Waiters) -> None:
         async def look() -> list[str]:
             seen = await things.look()
             if things.looks == 1:  # it comes after the look and before the wait
@@ -76,7 +76,7 @@ def test_what_happens_while_it_looks_is_heard() -> None:
 
 
 def test_a_nudge_for_nothing_goes_on_waiting_and_a_stop_ends_it() -> None:
-    async def test(things: Things, waiting: Waiting) -> None:
+    async def test(things: Things, waiting: Waiters) -> None:
         task = await waiting_for(things, waiting)
         things.looked.clear()
         waiting.wake()
@@ -90,7 +90,7 @@ def test_a_nudge_for_nothing_goes_on_waiting_and_a_stop_ends_it() -> None:
 
 
 def test_its_time_is_bounded() -> None:
-    async def test(things: Things, waiting: Waiting) -> None:
+    async def test(things: Things, waiting: Waiters) -> None:
         assert await waiting.until(things.look, bool, 0.001) == []
         assert await waiting.until(things.look, bool, 0) == []
 
@@ -98,7 +98,7 @@ def test_its_time_is_bounded() -> None:
 
 
 def test_one_too_many_is_answered_without_waiting() -> None:
-    async def test(things: Things, waiting: Waiting) -> None:
+    async def test(things: Things, waiting: Waiters) -> None:
         tasks = [await waiting_for(things, waiting), await waiting_for(things, waiting)]
         assert waiting.count == 2
         assert await waiting.until(things.look, bool, LONG_S) == []
@@ -109,7 +109,7 @@ def test_one_too_many_is_answered_without_waiting() -> None:
 
 
 def test_who_gives_up_is_forgotten() -> None:
-    async def test(things: Things, waiting: Waiting) -> None:
+    async def test(things: Things, waiting: Waiters) -> None:
         task = await waiting_for(things, waiting)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):

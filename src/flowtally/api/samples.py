@@ -118,7 +118,7 @@ def _receipts(
             yield SampleReceipt(index, became.status, became.code, detail, before)
 
 
-class SamplesQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class SeriesQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     name: Annotated[
         list[str], Meta(description="Only gauges of these names (repeatable). Default: all of the server.")
     ] = msgspec.field(default_factory=list)
@@ -139,6 +139,9 @@ class SamplesQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
             " smallest, the last one, or their sum."
         ),
     ] = "mean"
+
+
+class SamplesQuery(SeriesQuery, frozen=True, forbid_unknown_fields=True, kw_only=True):
     server: Annotated[str, Meta(description="The id of the server.", examples=[SERVER])]
 
 
@@ -182,7 +185,7 @@ def make_series(
     """`bounds`: from when until when, in seconds, something is told."""
     end = -(-(call.now if query.end is None else parse_instant(query.end)) // 1000)
     start = end - DAY_S if query.start is None else -(-parse_instant(query.start) // 1000)
-    check_range(start, end, query.period_s)
+    _check_range(start, end, query.period_s)
     begins, ends = (start, end) if bounds is None else (max(start, bounds[0]), min(end, bounds[1]))
     names = sorted(set(query.name)) or call.services.samples.names(server) if is_server_id(server) else []
     series = [
@@ -206,7 +209,7 @@ def _check_range(start: int, end: int, period_s: int) -> None:
         raise BadRange(f"{periods} periods of {period_s} s; an answer has at most {MAX_PERIODS}", limit=MAX_PERIODS)
 
 
-def _series(store: Samples, server: str, name: str, start: int, end: int, query: SamplesQuery) -> SampleSeries:
+def _series(store: Samples, server: str, name: str, start: int, end: int, query: SeriesQuery) -> SampleSeries:
     told = summarize(*store.read(server, name, start, end), query.period_s, query.aggregation)
     points = [SamplePoint(format_instant(one.at * 1000), in_units(one.value), one.samples) for one in told]
     return SampleSeries(name, points)

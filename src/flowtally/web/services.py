@@ -58,7 +58,7 @@ from flowtally.web.capacity.weights import SMALL, Weight, Weights
 from flowtally.web.forwarded import caller_of, is_passed_on
 from flowtally.web.metrics import Metrics
 from flowtally.web.request_lines import RequestLines
-from flowtally.web.waiting import Waiting
+from flowtally.web.waiting import Waiters
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -188,7 +188,7 @@ class Services(msgspec.Struct, frozen=True):
     exports: Exports
     samples: Samples
     endpoint_lists: Throttle | None
-    waiting: Waiting
+    waiting: Waiters
     request_lines: RequestLines = RequestLines()
 
     async def in_thread(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:

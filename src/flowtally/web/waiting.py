@@ -18,7 +18,7 @@ T = TypeVar("T")
 MOST: Final = 64  # requests that wait at once; one more is answered without waiting
 
 
-class Waiting:
+class Waiters:
     """For one kind of thing."""
 
     def __init__(self, most: int = MOST) -> None:

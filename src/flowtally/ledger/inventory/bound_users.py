@@ -20,7 +20,7 @@ from flowtally.ledger.people.accounts import read_active_account
 from flowtally.ledger.people.users import User, as_user, query_users, read_user
 from flowtally.ledger.tables import bound_users, managed_users, users
 
-MOST: Final = 1_000  # of one lease
+MOST_BOUND: Final = 1_000  # of one lease
 
 
 class BoundUser(msgspec.Struct, frozen=True):
@@ -45,8 +45,8 @@ def bind_user(tx: Connection, account: str, lease_id: str, user: str, *, now: in
     since = tx.execute(select(_B.bound_at).where(mine)).scalar_one_or_none()
     if since is not None:
         return BoundUser(bound, since)
-    if tx.execute(select(func.count()).where(_B.lease_id == lease.id)).scalar_one() >= MOST:
-        raise LimitReached(f"{MOST} users are bound to lease {lease.id}, which is the most", limit=MOST)
+    if tx.execute(select(func.count()).where(_B.lease_id == lease.id)).scalar_one() >= MOST_BOUND:
+        raise LimitReached(f"{MOST_BOUND} users are bound to lease {lease.id}, which is the most", limit=MOST_BOUND)
     tx.execute(insert(bound_users).values(lease_id=lease.id, user_id=bound.id, bound_at=now))
     trail.note(tx, "lease.bind", account=account, subject=lease.id, after={"user": bound.id})
     return BoundUser(bound, now)

@@ -22,6 +22,9 @@ READS_ARRAY: Final[frozenset[OwnClient | None]] = frozenset({"python", "js", "ja
 # Whose `usage_gb()` divides `usage_traffic` of user-list by 1024 * 1024: it is in KB there.
 COUNTS_KB: Final[frozenset[OwnClient | None]] = frozenset({"python"})
 
+# Who reads the servers of get_unlimited_servers_bind_user inside an object, as `list`, and an array as nothing.
+READS_LIST: Final[frozenset[OwnClient | None]] = frozenset({"python"})
+
 
 def client_of(asked: Asked) -> OwnClient | None:
     """Which of their clients says that it asks; None for any other."""

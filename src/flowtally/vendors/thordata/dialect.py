@@ -16,7 +16,7 @@ from flowtally.vendors.thordata.callers import SCHEMES, shown
 from flowtally.vendors.thordata.codes import as_theirs
 from flowtally.vendors.thordata.routes import ROUTES
 from flowtally.vendors.thordata.settings import Settings
-from flowtally.vendors.thordata.wire import ThordataError
+from flowtally.vendors.thordata.wire import BalancingMonitor, ThordataError
 
 
 def identify(asked: Asked, settings: Settings) -> Secrets:
@@ -29,7 +29,7 @@ def identify(asked: Asked, settings: Settings) -> Secrets:
 
 
 def succeed(made: Any) -> Reply:
-    return Reply(wire.encode(made))
+    return Reply(wire.encode_balancing(made) if isinstance(made, BalancingMonitor) else wire.encode(made))
 
 
 def fail(error: FlowtallyError) -> Reply:
@@ -45,7 +45,14 @@ def envelope(schema: Mapping[str, Any]) -> Mapping[str, Any]:
         "data": {**data, "description": "What was asked for; empty where it is no success."},
         "msg": {"type": "string", "description": "`ok`, or why it is no success."},
     }
-    return {"type": "object", "properties": members, "required": list(members)}
+    usual: Mapping[str, Any] = {"type": "object", "properties": members, "required": list(members)}
+    if not str(schema.get("$ref", "")).endswith(BalancingMonitor.__name__):
+        return usual
+    own = {
+        "status_code": {"type": "integer", "description": "200: it is a success."},
+        "payload": {**schema, "description": "What was asked for."},
+    }
+    return {"anyOf": [{"type": "object", "properties": own, "required": list(own)}, usual]}
 
 
 def _faults() -> list[Fault]:

@@ -142,6 +142,15 @@ class WhichPlaces(Struct, frozen=True):
     state: str | None = None
 
 
+class Watched(Struct, frozen=True):
+    """From when until when a server is watched, in Unix seconds, and by which periods."""
+
+    server: str
+    start: int
+    end: int
+    period_s: int
+
+
 # ── as declared
 
 # What may come as a number or boolean of JSON is a text all the same where requests are described.
@@ -592,12 +601,83 @@ class UpgradeServer(Struct, frozen=True):
         return Size(cores, None if gib is None else gib * 1024, MBPS.get(bandwidth))
 
 
+WhichServer = Annotated[
+    str, Meta(description="The server's host, its address, or an id of it.", examples=["gate-1.example"])
+]
+Unix = Annotated[str | int, Meta(description="Unix seconds.", examples=["1741258800"], extra_json_schema=TEXT)]
+
+
+class OneServer(Struct, frozen=True):
+    """Which server."""
+
+    plan_name: WhichServer = ""
+    ins_id: WhichServer = ""
+
+    def server(self) -> str:
+        return required("plan_name", self.plan_name or self.ins_id)
+
+
+class WatchedServer(Struct, frozen=True):
+    """Which server, and when. The region says nothing: an id is of one server alone."""
+
+    ins_id: WhichServer = ""
+    plan_name: WhichServer = ""
+    region: Annotated[str, Meta(description="Of the server; it is not looked at.")] = ""
+    start_time: Unix = ""
+    end_time: Unix = ""
+    period: Annotated[
+        str | int,
+        Meta(
+            description="Seconds: 60, 300 (also where it is missing), 3600 or 86400.",
+            extra_json_schema=one_of("60", "300", "3600", "86400"),
+        ),
+    ] = ""
+
+    def watched(self) -> Watched:
+        server = required("ins_id", self.ins_id or self.plan_name)
+        start, end = unix("start_time", text_of(self.start_time)), unix("end_time", text_of(self.end_time))
+        if end <= start:
+            raise wrong("end_time", "is not after start_time")
+        period = text_of(self.period) or "300"
+        if period not in ("60", "300", "3600", "86400"):
+            raise wrong("period", "is not 60, 300, 3600 or 86400")
+        return Watched(server, start, end, int(period))
+
+
+class OneServerIp(Struct, frozen=True):
+    """Which server."""
+
+    ip: WhichServer = ""
+
+    def address(self) -> str:
+        return required("ip", self.ip)
+
+
+class BindUser(Struct, frozen=True):
+    """Which user of which server."""
+
+    ip: WhichServer = ""
+    username: Name = ""
+
+    def address(self) -> str:
+        return required("ip", self.ip)
+
+    def name(self) -> str:
+        return required("username", self.username)
+
+
 # ── one by one
 
 
 def fixed_kind(proxy_type: str | int) -> str:
     """Which kind of stock theirs is."""
     return among("proxy_type", text_of(proxy_type) or "1", FIXED_KINDS)
+
+
+def unix(name: str, text: str) -> int:
+    if not _NUMBER.fullmatch(required(name, text)):
+        raise wrong(name, "is no number of Unix seconds")
+    return int(text)
 
 
 def text_of(sent: str | int) -> str:

@@ -3,6 +3,8 @@
 Left out: vouchers (CDKs). Their codes are worth money, so no answer that has them is asked for or kept. And what is
 asked in another manner: the links that extract endpoints, which choose others each time, and the first generation.
 Locations are the operator's own offer.
+Left out: vouchers (CDKs). Their codes are worth money, so no answer that has them is asked for or kept. And monitors of
+servers, which are named by ids of ours.
 """
 
 from __future__ import annotations

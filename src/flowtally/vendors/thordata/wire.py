@@ -536,6 +536,80 @@ class ServerOrder(Struct, frozen=True):
     order_money: Decimal
 
 
+class MonitorSeries(Struct, frozen=True):
+    """A gauge of a server.
+
+    times: When each period begins, in Unix seconds.
+    values: What it stood at on average, one for each period.
+    """
+
+    times: list[int]
+    values: list[Decimal]
+
+
+class ServerMonitor(Struct, frozen=True):
+    """What a server does.
+
+    CpuUsage: How busy its processors are, in percent.
+    MemUsage: How full its memory is, in percent.
+    TcpCurrEstab: How many TCP connections it has.
+    WanIntraffic: What comes in, as it is measured.
+    WanOuttraffic: What goes out, as it is measured.
+    """
+
+    cpu: MonitorSeries = field(name="CpuUsage")
+    memory: MonitorSeries = field(name="MemUsage")
+    connections: MonitorSeries = field(name="TcpCurrEstab")
+    bytes_in: MonitorSeries = field(name="WanIntraffic")
+    bytes_out: MonitorSeries = field(name="WanOuttraffic")
+
+
+class BalancingMonitor(Struct, frozen=True):
+    """What the load balancer before a server does.
+
+    client_connection_count: How many connections of clients it has.
+    client_in_traffic: What comes in from clients, as it is measured.
+    client_out_traffic: What goes out to clients, as it is measured.
+    """
+
+    client_connection_count: MonitorSeries
+    client_in_traffic: MonitorSeries
+    client_out_traffic: MonitorSeries
+
+
+class ServerUser(Struct, frozen=True):
+    """A user that is bound to a server.
+
+    create_time: When it was bound, in UTC.
+    username: The name.
+    """
+
+    create_time: str
+    username: str
+
+
+class BoundServer(Struct, frozen=True):
+    """A server with its users.
+
+    domain: Its host.
+    ip: Its address.
+    sub_users: The users that are bound to it.
+    """
+
+    domain: str
+    ip: str
+    sub_users: list[ServerUser]
+
+
+class ServerUsers(Struct, frozen=True):
+    """The same as their Python client reads it.
+
+    list: The servers.
+    """
+
+    servers: list[BoundServer] = field(name="list")
+
+
 class _Head(Struct, frozen=True):
     code: int
     data: Raw = field(default_factory=lambda: Raw(b"{}"))
@@ -550,6 +624,13 @@ def decimal(unit: Unit, steps: int) -> Decimal:
 def sum_of(*printed: Decimal) -> Decimal:
     """Of figures that are printed with up to two places, as it is printed."""
     return decimal(IN_KB, int(sum(printed) * 100))
+
+
+def hundredths(thousandths: int) -> Decimal:
+    """A sample as it is printed: two decimals at most, rounded to the nearest (half to even)."""
+    shown = (Decimal(thousandths) / 1000).quantize(Decimal("0.01"))
+    whole = shown.to_integral_value()
+    return whole if whole == shown else shown.normalize()
 
 
 def show_day(at: int, timezone: str) -> str:
@@ -573,6 +654,11 @@ _ENCODER: Final = msgspec.json.Encoder(decimal_format="number")
 def encode(data: Struct | list[Any]) -> bytes:
     """A success with these data."""
     return _ENCODER.encode(Envelope(OK, data))
+
+
+def encode_balancing(data: BalancingMonitor) -> bytes:
+    """The one success that has an envelope of its own."""
+    return _ENCODER.encode({"status_code": OK, "payload": data})
 
 
 def encode_error(error: ThordataError) -> bytes:

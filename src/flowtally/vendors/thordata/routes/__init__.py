@@ -14,6 +14,7 @@ from flowtally.vendors.thordata.routes import (
     leased,
     locations,
     money,
+    servers,
     usage,
     users,
     whitelist,
@@ -30,4 +31,5 @@ ROUTES: Final[Sequence[Route]] = (
     *earlier.ROUTES,
     *locations.ROUTES,
     *leased.ROUTES,
+    *servers.ROUTES,
 )
