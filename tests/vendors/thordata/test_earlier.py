@@ -6,8 +6,11 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from tests.conftest import Clock
 from tests.vendors.asking import issue
 from tests.vendors.thordata.conftest import GB, KB, MB, Shop, answered, data_of
+
+from flowtally.core.edges import parse_instant
 
 DAYS = {"start_time": "2026-03-14", "end_time": "2026-03-15"}
 NEW = {"username": "child01", "password": "password1", "flow_limit": "500", "status": "1"}
@@ -136,3 +139,80 @@ def test_who_only_reads_saves_nothing(shop: Shop) -> None:
     other = shop.other()
     assert data_of(child(other, "save_user", **NEW)) == {}
     assert data_of(child(shop, "user_list"))["count"] == 0
+
+
+# -- ISP proxies ------------------------------------------------------------------------------------------------------
+
+
+def put(shop: Shop, address: str, city: str = "newyork", **more: Any) -> str:
+    body = {"kind": "isp", "address": address, "country": "US", "city": city, "region": "na"} | more
+    answer = shop.client.post("/v1/stock", json=body)
+    assert answer.status_code == 201, answer.text
+    return str(answer.json()["id"])
+
+
+def give(shop: Shop, stock: str, account: str = "shop", **more: Any) -> None:
+    answer = shop.client.post(f"/v1/accounts/{account}/leases/give", json={"stock": stock} | more)
+    assert answer.status_code == 201, answer.text
+
+
+def plan(shop: Shop, days: int, price_micros: int, **more: Any) -> None:
+    body = {"kind": "isp", "days": days, "price_micros": price_micros} | more
+    assert shop.client.post("/v1/lease-plans", json=body).status_code == 201
+
+
+def test_isp_proxies_are_what_the_account_leases_now(shop: Shop, clock: Clock) -> None:
+    assert data_of(gateway(shop, "queryListIsp")) == []
+    held = put(shop, "192.0.2.1", port=8000, username="user123", password="password123")
+    give(shop, held, ends_at="2026-04-01T00:00:00Z")
+    give(shop, put(shop, "192.0.2.2"))
+    shop.other()
+    give(shop, put(shop, "192.0.2.3"), "other")
+    give(shop, put(shop, "192.0.2.4", kind="datacenter"))
+    first, second = data_of(gateway(shop, "queryListIsp"))
+    assert first == {
+        "startTime": 1_773_576_000,
+        "expireTime": 1_775_001_600,
+        "ip": "192.0.2.1",
+        "port": 8000,
+        "user": "user123",
+        "pwd": "password123",
+        "continent": "na",
+        "country": "US",
+        "city": "newyork",
+    }
+    assert (second["ip"], second["port"], second["pwd"]) == ("192.0.2.2", 0, "")
+    assert second["expireTime"] == 4_102_358_400
+    reader = Shop(shop.client, issue(shop.client, "shop", "account"))
+    assert data_of(gateway(reader, "queryListIsp"))[0]["pwd"] == ""
+    clock.at = parse_instant("2026-04-01T00:00:00Z")
+    assert [one["ip"] for one in data_of(gateway(shop, "queryListIsp"))] == ["192.0.2.2"]
+
+
+def test_isp_proxies_are_asked_for_when_they_expire(shop: Shop) -> None:
+    give(shop, put(shop, "192.0.2.1"), ends_at="2026-04-01T00:00:00Z")
+    give(shop, put(shop, "2001:db8::1"))
+    shop.other()
+    give(shop, put(shop, "192.0.2.3"), "other")
+    told = data_of(gateway(shop, "queryTimeIsp", ips="2001:db8::1, 192.0.2.1,192.0.2.3,nothing,192.0.2.1"))
+    assert told == [
+        {"ip": "2001:db8::1", "expire_time": 4_102_358_400},
+        {"ip": "192.0.2.1", "expire_time": 1_775_001_600},
+    ]
+    for ips, code in (("192.0.2.3", 10010), ("", 10000), (" , ", 10000), (",".join(map(str, range(1001))), 10000)):
+        assert gateway(shop, "queryTimeIsp", ips=ips)["code"] == code
+
+
+def test_isp_regions_are_where_something_is_in_stock_and_sold(shop: Shop) -> None:
+    assert data_of(gateway(shop, "getRegionIsp")) == []
+    for address, city in (("192.0.2.1", "newyork"), ("192.0.2.2", "newyork"), ("192.0.2.3", "boston")):
+        put(shop, address, city)
+    assert data_of(gateway(shop, "getRegionIsp")) == []
+    plan(shop, 7, 2_500_000)
+    plan(shop, 7, 2_000_000, city="newyork")
+    plan(shop, 30, 8_000_000, city="newyork")
+    plan(shop, 30, 1, country="DE")
+    assert data_of(gateway(shop, "getRegionIsp")) == [
+        {"continent": "na", "country": "US", "city": "boston", "pricing": {"week": Decimal("2.5"), "month": 0}},
+        {"continent": "na", "country": "US", "city": "newyork", "pricing": {"week": 2, "month": 8}},
+    ]

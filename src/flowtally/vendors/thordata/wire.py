@@ -365,6 +365,71 @@ class FlowUsage(Struct, frozen=True):
     data: list[FlowRow]
 
 
+class IspPrices(Struct, frozen=True):
+    """What an ISP proxy costs.
+
+    week: For 7 days, in the currency; 0: it is not sold for so long.
+    month: For 30 days, in the currency; 0: it is not sold for so long.
+    """
+
+    week: Decimal
+    month: Decimal
+
+
+class IspRegion(Struct, frozen=True):
+    """A place of ISP proxies.
+
+    continent: The region.
+    country: The country.
+    city: The city.
+    pricing: What one costs there.
+    """
+
+    continent: str
+    country: str
+    city: str
+    pricing: IspPrices
+
+
+class IspProxy(Struct, frozen=True):
+    """An ISP proxy that is leased.
+
+    startTime: When the lease began, in Unix seconds.
+    expireTime: When it ends, in Unix seconds; a far date: it does not.
+    ip: The address.
+    port: The port; 0: none is known.
+    user: The name to log in with.
+    pwd: The password, in clear.
+    continent: The region.
+    country: The country.
+    city: The city.
+    """
+
+    starts_s: int = field(name="startTime")
+    ends_s: int = field(name="expireTime")
+    ip: str
+    port: int
+    user: str
+    pwd: str
+    continent: str
+    country: str
+    city: str
+
+    def __repr__(self) -> str:
+        return repr_without(self, "pwd")
+
+
+class IspTime(Struct, frozen=True):
+    """When an ISP proxy expires.
+
+    ip: The address.
+    expire_time: When, in Unix seconds; a far date: it does not.
+    """
+
+    ip: str
+    expire_time: int
+
+
 class WalletHolds(Struct, frozen=True):
     """The balance of the wallet.
 

@@ -10,6 +10,7 @@ from flowtally.vendors.thordata.routes import (
     account,
     cdk,
     earlier,
+    earlier_isp,
     extract,
     leased,
     locations,
@@ -32,4 +33,5 @@ ROUTES: Final[Sequence[Route]] = (
     *locations.ROUTES,
     *leased.ROUTES,
     *servers.ROUTES,
+    *earlier_isp.ROUTES,
 )

@@ -100,10 +100,10 @@ def read_flow_balance(call: DialectCall, given: Nothing) -> FlowBalance:
     """What is left in the pool `traffic`, in KB, and when the first of it expires; a far date where nothing does.
     Their pages disagree about the unit: bytes in English, KB in Chinese, which is also that of the later routes."""
     left, ends_at = account.what_is_left(call)
-    return FlowBalance(left, _no_expiry(call.settings) if ends_at is None else ends_at // 1000)
+    return FlowBalance(left, no_expiry(call.settings) if ends_at is None else ends_at // 1000)
 
 
-def _no_expiry(settings: Settings) -> int:
+def no_expiry(settings: Settings) -> int:
     """The far date, at its beginning; 0 where none is set."""
     if not settings.no_expiry:
         return 0
