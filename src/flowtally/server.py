@@ -31,6 +31,7 @@ from litestar import Litestar
 from flowtally.answers.moment import Moments
 from flowtally.api.application import Lifespan, build_application
 from flowtally.care.care import Care, CareSettings
+from flowtally.care.renewing import Renewing
 from flowtally.config import Config
 from flowtally.core.clock import SteadyClock, elapsed_ms, now_ms
 from flowtally.core.errors import ConfigError, Unavailable
@@ -134,6 +135,9 @@ def open_services(
         closing.callback(care.close)
         care.resume()
         care.begin_daily()
+        renewing = Renewing(ledger, steady)
+        closing.callback(renewing.close)
+        renewing.begin()
         report = ingest.report
         providers = Providers(
             ledger,
@@ -160,6 +164,7 @@ def open_services(
         metrics.watch("ingest", ingest.metrics)
         metrics.watch("exports", exports.measures)
         metrics.watch("ledger", lambda: ledger_measures(ledger))
+        metrics.watch("renewals", renewing.measures)
         metrics.watch("balances", book.measures)
         metrics.watch("samples", samples.measures)
         metrics.watch("care", care.measures)

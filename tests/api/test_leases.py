@@ -103,6 +103,28 @@ def test_a_renewal_and_an_upgrade_are_told_with_their_terms(shop: Client, clock:
     assert terms[2]["starts_at"] == lease["ends_at"]
 
 
+def test_whether_a_lease_is_renewed_by_itself_can_be_said_when_it_is_bought_and_later(shop: Client) -> None:
+    [lease] = post(shop, LEASES, {"plan": "small", "auto_renew": True})["leases"]
+    assert lease["auto_renew"] is True
+    path = f"{LEASES}/{lease['id']}"
+    assert shop.patch(path, json={"auto_renew": False}).json()["auto_renew"] is False
+    assert shop.get(path).json()["auto_renew"] is False
+    manager = token_of(shop, "/v1/accounts/acme/credentials", scope="manage")
+    assert shop.patch(path, json={"auto_renew": True}, headers=manager).json()["auto_renew"] is True
+    assert shop.patch(path, json={}).status_code == 422
+    shop.post(f"{path}/release")
+    assert shop.get(path).json()["auto_renew"] is False
+    assert shop.patch(path, json={"auto_renew": True}).json()["code"] == "lease_ended"
+
+
+def test_what_has_no_plan_cannot_be_renewed_by_itself(shop: Client) -> None:
+    [plain] = [one["id"] for one in shop.get("/v1/stock?status=free").json()["items"]][:1]
+    refused = shop.post(f"{LEASES}/give", json={"stock": plain, "auto_renew": True})
+    assert (refused.status_code, refused.json()["code"]) == (422, "unprocessable")
+    [lease] = post(shop, f"{LEASES}/give", {"stock": plain})["leases"]
+    assert shop.patch(f"{LEASES}/{lease['id']}", json={"auto_renew": True}).status_code == 409
+
+
 def test_only_who_gives_grants_lets_others_have_something_for_nothing(shop: Client) -> None:
     [lease] = post(shop, LEASES, {"plan": "small"})["leases"]
     manager = token_of(shop, "/v1/accounts/acme/credentials", scope="manage")

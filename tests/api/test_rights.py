@@ -50,6 +50,7 @@ GET /v1/accounts/{account}/leases                                        .amA
 POST /v1/accounts/{account}/leases                                       ..mA
 POST /v1/accounts/{account}/leases/give                                  ...A
 GET /v1/accounts/{account}/leases/{lease}                                .amA
+PATCH /v1/accounts/{account}/leases/{lease}                              ..mA
 GET /v1/accounts/{account}/leases/{lease}/actions                        .amA
 POST /v1/accounts/{account}/leases/{lease}/actions                       ..mA
 GET /v1/accounts/{account}/leases/{lease}/actions/{action}               .amA

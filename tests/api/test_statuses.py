@@ -72,6 +72,7 @@ BODIES: dict[str, Body] = {
     "POST /v1/accounts/{account}/purchases": {"plan": "small"},
     "POST /v1/accounts/{account}/leases": {"plan": "isp"},
     "POST /v1/accounts/{account}/leases/give": {"stock": "free"},
+    "PATCH /v1/accounts/{account}/leases/{lease}": {"auto_renew": True},
     "POST /v1/accounts/{account}/leases/{lease}/renew": {},
     "POST /v1/accounts/{account}/leases/{lease}/upgrade": {"plan": "larger"},
     "POST /v1/accounts/{account}/leases/{lease}/release": None,

@@ -42,6 +42,7 @@ def shop(flowtally: Program) -> Program:
         f"POST {OF}": (201, ORDER),
         f"POST {OF}/give": (201, ORDER | {"what": "given", "transfer": None}),
         f"GET {one}": (200, LEASE),
+        f"PATCH {one}": (200, LEASE | {"auto_renew": True}),
         f"GET {one}/terms": listed(TERM),
         f"GET {one}/password": (200, {"account": "acme", "lease": "l", "username": "ann", "password": "secret"}),
         f"POST {one}/renew": (200, ORDER | {"what": "renewed"}),
@@ -128,5 +129,10 @@ def test_leases_are_bought_given_renewed_upgraded_and_released(shop: Program) ->
     id = LEASE["id"]
     for command in (("renew", id), ("upgrade", id, "server-16"), ("release", id), ("show", id), ("password", id)):
         assert shop("lease", command[0], "acme", *command[1:]).code == 0, command
+    assert "by itself" in shop("lease", "change", "acme", id, "--auto-renew").out
+    assert shop.fake.asked[-1].body == {"auto_renew": True}
+    assert shop("lease", "change", "acme", id, "--no-auto-renew").code == 0
+    assert shop.fake.asked[-1].body == {"auto_renew": False}
+    assert shop("lease", "change", "acme", id).code == 2
     assert "192.0.2.10:8080" in shop("lease", "list", "acme", "--status", "active").out
     assert "(none)" not in shop("lease", "show", "acme", id, "--json").out

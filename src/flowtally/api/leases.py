@@ -31,6 +31,7 @@ from flowtally.ledger.pages import ListPage
 from flowtally.protocol import (
     GivenLeaseRequest,
     LeaseAnswer,
+    LeaseChange,
     LeaseOrderAnswer,
     LeasePasswordAnswer,
     LeaseRenewal,
@@ -107,6 +108,7 @@ def buy_lease(call: Call, account: str, body: LeaseRequest) -> LeaseOrderAnswer:
         some=body.stock,
         place=Site(body.country, body.state, body.city, body.region),
         grace_ms=_grace_ms(call),
+        auto_renew=body.auto_renew,
     )
     return show_order(call, order)
 
@@ -135,6 +137,7 @@ def give_lease(call: Call, account: str, body: GivenLeaseRequest) -> LeaseOrderA
         starts_at=parse_if_any(body.starts_at),
         ends_at=parse_if_any(body.ends_at),
         grace_ms=_grace_ms(call),
+        auto_renew=body.auto_renew,
     )
     return show_order(call, order)
 
@@ -168,6 +171,25 @@ def list_leases(call: Call, account: str, query: LeasesQuery) -> ListPage[LeaseA
 )
 def read_lease(call: Call, account: str, lease: str) -> LeaseAnswer:
     """With what it is of, also when it is over."""
+    return show(leases.read_held(call.tx, account, lease), call.now)
+
+
+@operation(
+    "PATCH",
+    "/v1/accounts/{account}/leases/{lease}",
+    may="leases:write",
+    summary="Change a lease",
+    body=LeaseChange,
+    answer=LeaseAnswer,
+    errors=(UnknownAccount, NotFound, Conflict, LeaseEnded, Unprocessable),
+    body_example={"auto_renew": True},
+    example=msgspec.structs.replace(EXAMPLE, auto_renew=True),
+)
+def change_lease(call: Call, account: str, lease: str, body: LeaseChange) -> LeaseAnswer:
+    """With `auto_renew` the server renews it within the last hour before its end, by the plan it has, paid from the
+    wallet. Where that fails (the wallet holds too little, the plan is no longer sold) it is tried again, at last once
+    an hour, until `renewable_until`; the audit trail says `lease.not_renewed` and why."""
+    orders.set_auto_renew(call.tx, account, [lease], body.auto_renew, now=call.now)
     return show(leases.read_held(call.tx, account, lease), call.now)
 
 
@@ -320,6 +342,7 @@ def show(one: LeasedItem, at: int) -> LeaseAnswer:
         renewable_until=format_if_any(renewable),
         released_at=format_if_any(lease.released_at),
         created_at=format_instant(lease.created_at),
+        auto_renew=lease.auto_renew,
     )
 
 

@@ -18,6 +18,7 @@ from flowtally.core.words import LeaseState
 from flowtally.protocol import (
     GivenLeaseRequest,
     LeaseAnswer,
+    LeaseChange,
     LeaseOrderAnswer,
     LeaseRenewal,
     LeaseRequest,
@@ -27,7 +28,7 @@ from flowtally.protocol import (
 
 commands = typer.Typer(name="lease", help="Leases: addresses and servers for a time.", cls=CommandGroup)
 
-COLUMNS: Final = ("lease", "kind", "address", "place", "from", "until", "plan", "status")
+COLUMNS: Final = ("lease", "kind", "address", "place", "from", "until", "plan", "status", "renews")
 TERMS: Final = ("what", "at", "plan", "from", "until", "price", "order")
 BUY: Final = """\
 \b
@@ -45,6 +46,7 @@ Examples:
 
 LEASE: Final = "lse_0199f2c47b3a7c11a1f0b2c3d4e5f611"
 Which = Annotated[str, typer.Argument(metavar="LEASE", help="The lease's id, from `flowtally lease list`.")]
+AutoRenew = Annotated[bool, typer.Option("--auto-renew", help="Renew it by itself before it ends, from the wallet.")]
 Free = Annotated[bool, typer.Option("--free", help="Nobody pays for it. Only for whoever may give grants.")]
 
 
@@ -58,11 +60,12 @@ def buy(
     state: Annotated[str, typer.Option("--state", help="Only stock of this part of the country.")] = "",
     city: Annotated[str, typer.Option("--city", help="Only stock of this city.")] = "",
     region: Annotated[str, typer.Option("--region", help="Only stock of this region.")] = "",
+    auto_renew: AutoRenew = False,
     once: Once = None,
     json: Json = False,
 ) -> None:
     """Lease from stock, paid from the account's wallet: all or nothing."""
-    request = LeaseRequest(plan, count, stock or [], country, state, city, region)
+    request = LeaseRequest(plan, count, stock or [], country, state, city, region, auto_renew)
     with ask.client() as client:
         _show_order(given_once(client, calls.buy_lease(account, request, once=once)), json)
 
@@ -76,11 +79,12 @@ def give(
     ends_at: Annotated[
         str | None, typer.Option("--ends", help="When it ends, an instant. Without it and a plan: it has no end.")
     ] = None,
+    auto_renew: AutoRenew = False,
     once: Once = None,
     json: Json = False,
 ) -> None:
     """Let an account have something from stock for nothing."""
-    request = GivenLeaseRequest(stock, plan, starts_at, ends_at)
+    request = GivenLeaseRequest(stock, plan, starts_at, ends_at, auto_renew)
     with ask.client() as client:
         _show_order(given_once(client, calls.give_lease(account, request, once=once)), json)
 
@@ -142,6 +146,20 @@ def renew(
         _show_order(given_once(client, call), json)
 
 
+@commands.command("change", epilog=example(f"flowtally lease change acme {LEASE} --auto-renew"))
+def change(
+    account: Account,
+    lease: Which,
+    auto_renew: Annotated[
+        bool, typer.Option("--auto-renew/--no-auto-renew", help="Whether it is renewed by itself before it ends.")
+    ],
+    json: Json = False,
+) -> None:
+    """Change whether a lease is renewed by itself, paid from the account's wallet."""
+    with ask.client() as client:
+        _show(client.change_lease(account, lease, LeaseChange(auto_renew)), json)
+
+
 @commands.command("upgrade", epilog=example(f"flowtally lease upgrade acme {LEASE} server-16"))
 def upgrade(
     account: Account,
@@ -168,7 +186,7 @@ def _row(one: LeaseAnswer) -> tuple[str, ...]:
     until = one.released_at or one.ends_at
     return (
         *(one.id, one.kind, address_of(one), place_of(one), when(one.starts_at), when(until) if until else ""),
-        *(one.plan or "", one.status),
+        *(one.plan or "", one.status, "by itself" if one.auto_renew else ""),
     )
 
 

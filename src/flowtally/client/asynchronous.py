@@ -213,6 +213,7 @@ class AsyncClient:
     lease_password = _ask(calls.lease_password)
     renew_lease = _ask(calls.renew_lease)
     upgrade_lease = _ask(calls.upgrade_lease)
+    change_lease = _ask(calls.change_lease)
     release_lease = _ask(calls.release_lease)
     lease_order = _ask(calls.lease_order)
 

@@ -769,6 +769,11 @@ def upgrade_lease(
     return write("POST", path, p.LeaseOrderAnswer, request, once=once)
 
 
+def change_lease(account: str, lease: str, request: p.LeaseChange) -> ClientCall[p.LeaseAnswer]:
+    """Whether it is renewed by itself."""
+    return write("PATCH", f"{_leases(account)}/{segment(lease)}", p.LeaseAnswer, request)
+
+
 def release_lease(account: str, lease: str) -> ClientCall[p.LeaseAnswer]:
     """End it now; nothing is paid back."""
     return write("POST", f"{_leases(account)}/{segment(lease)}/release", p.LeaseAnswer)

@@ -193,6 +193,7 @@ class LeaseRequest(msgspec.Struct, forbid_unknown_fields=True):
     count: How many.
     stock: Which ones, by their ids; empty: those that were free for longest.
     country: Only what is there; empty: anywhere. So are `state`, `city` and `region`.
+    auto_renew: Whether they are renewed by themselves before they end, paid from the wallet.
     """
 
     plan: str
@@ -202,6 +203,7 @@ class LeaseRequest(msgspec.Struct, forbid_unknown_fields=True):
     state: str = ""
     city: str = ""
     region: str = ""
+    auto_renew: bool = False
 
 
 class GivenLeaseRequest(msgspec.Struct, forbid_unknown_fields=True):
@@ -211,12 +213,23 @@ class GivenLeaseRequest(msgspec.Struct, forbid_unknown_fields=True):
     plan: The plan that says when it ends, and by which it is renewed; null: none.
     starts_at: Since when it has it; null: from now on.
     ends_at: When it ends, where no plan says so; null: it has no end.
+    auto_renew: Whether it is renewed by itself before it ends, by the plan, paid from the wallet.
     """
 
     stock: str
     plan: str | None = None
     starts_at: Instant | None = None
     ends_at: Instant | None = None
+    auto_renew: bool = False
+
+
+class LeaseChange(msgspec.Struct, forbid_unknown_fields=True):
+    """What changes of a lease.
+
+    auto_renew: Whether it is renewed by itself before it ends, by the plan it has, paid from the wallet.
+    """
+
+    auto_renew: bool
 
 
 class LeaseRenewal(msgspec.Struct, forbid_unknown_fields=True):
@@ -258,6 +271,7 @@ class LeaseAnswer(msgspec.Struct, frozen=True):
     ends_at: When it ends; null: it has no end.
     renewable_until: Until when it can be renewed; null: it has no end, or was released.
     released_at: When it was released; null: it was not.
+    auto_renew: Whether it is renewed by itself within the last hour before it ends, paid from the wallet.
     """
 
     id: str
@@ -283,6 +297,7 @@ class LeaseAnswer(msgspec.Struct, frozen=True):
     renewable_until: Instant | None
     released_at: Instant | None
     created_at: Instant
+    auto_renew: bool = False
 
 
 class LeaseOrderAnswer(msgspec.Struct, frozen=True):

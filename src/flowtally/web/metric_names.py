@@ -41,6 +41,14 @@ FIGURES: Final[Mapping[str, Mapping[str, Figure]]] = {
         "shelf_blocks": Figure("flowtally_shelf_blocks", "Newest blocks that are kept in memory for balances."),
         "shelf_bytes": Figure("flowtally_shelf_bytes", "Memory that the rows of these blocks take."),
     },
+    "renewals": {
+        "up": Figure("flowtally_lease_renewals_up", "1 if the figures about renewals could be read, else 0."),
+        "renewed": Figure("flowtally_leases_renewed_total", "Leases that were renewed by themselves, since the start."),
+        "failed": Figure(
+            "flowtally_lease_renewals_failed_total", "Tries to renew a lease by itself that failed, since the start."
+        ),
+        "waiting": Figure("flowtally_lease_renewals_waiting", "Leases whose renewal failed, and is tried again."),
+    },
     "samples": {
         "up": Figure("flowtally_samples_up", "1 if the figures about samples could be read, else 0."),
         "bytes_on_disk": Figure("flowtally_samples_disk_bytes", "Size of the file of samples of servers."),

@@ -223,7 +223,9 @@ def release_all(tx: Connection, account: str, *, now: int) -> list[str]:
 
 def set_auto_renew(tx: Connection, account: str, some: Sequence[str], on: bool, *, now: int) -> list[StockLease]:
     """Whether the server renews these leases before their ends. NotFound, LeaseEnded, Unprocessable (one without a
-    plan)."""
+    plan), and to have them renewed UnknownAccount, Conflict (closed account)."""
+    if on:
+        read_open_account(tx, account)
     changed = []
     for one in _once(some):
         lease = read_held(tx, account, one).lease
