@@ -163,7 +163,6 @@ def test_a_price_of_more_than_two_decimals_is_told_exactly(buyer: Fox) -> None:
         ({"num": ""}, 60400),
         ({"auto_extend": ""}, 60400),
         ({"auto_extend": "2"}, 60400),
-        ({"auto_extend": "1"}, 60600),
         ({"days": "90", "num": "3"}, 60300),
         ({"proxy_ids": "stk_1"}, 60400),
         ({"idempotency_key": "short"}, 60400),
@@ -319,10 +318,21 @@ def test_the_list_is_paged_and_asked_for_some(buyer: Fox) -> None:
         assert buyer.refused("GET", "proxy-list", **asked) == 60400
 
 
-def test_auto_renewal_is_switched_off_and_not_on(buyer: Fox, rival: Fox) -> None:
+def test_what_is_bought_can_be_renewed_by_itself_from_the_beginning(buyer: Fox) -> None:
+    form = {"days": "30", "area_id": area(buyer), "num": "1"}
+    buyer.post("proxy-buy", **form, auto_extend="1")
+    [one] = listed(buyer)
+    assert one["auto_extend"] == "1"
+    buyer.post("auto-extend", auto_extend="0", proxy_ids=one["id"])
+    buyer.post("proxy-buy", days="30", proxy_ids=one["id"], auto_extend="1")
+    assert listed(buyer)[0]["auto_extend"] == "1"
+
+
+def test_auto_renewal_is_switched_on_and_off(buyer: Fox, rival: Fox) -> None:
     [one] = bought(buyer)
+    assert buyer.post("auto-extend", auto_extend="1", proxy_ids=f"{one},stk_9") == {}
+    assert listed(buyer)[0]["auto_extend"] == "1"
     assert buyer.post("auto-extend", auto_extend="0", proxy_ids=f"{one},stk_9") == {}
-    assert buyer.refused("POST", "auto-extend", auto_extend="1", proxy_ids=one) == 60600
     assert buyer.refused("POST", "auto-extend", auto_extend="2", proxy_ids=one) == 60400
     assert rival.refused("POST", "auto-extend", auto_extend="0", proxy_ids=one) == 17004
     assert listed(buyer)[0]["auto_extend"] == "0"

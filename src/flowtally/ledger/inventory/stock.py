@@ -250,6 +250,8 @@ def free_in(tx: Connection, area: StockArea, count: int, at: int) -> list[str]:
     query = select(_S.id).where(_S.kind == area.kind, _S.retired_at.is_(None), _S.free_at <= at)
     query = query.where(_V6 if area.ipv6 else not_(_V6), *(_S[name] == one for name, one in place.items()))
     return list(tx.execute(query.order_by(_S.free_at, _S.id).limit(count)).scalars())
+
+
 def sites(tx: Connection, kind: str) -> list[Site]:
     """The places at which something of this kind is in stock, each once, in their order."""
     places = (_S.country, _S.state, _S.city, _S.region)

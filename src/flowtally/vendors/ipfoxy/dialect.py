@@ -103,7 +103,7 @@ FAULTS: Final = (
     Fault("the account does not lease the proxy, or no longer", fail(errors.LeaseEnded(""))),
     Fault("the proxy was retired from stock", fail(errors.StockRetired(""))),
     Fault("fewer are free than were asked for", fail(errors.OutOfStock(""))),
-    Fault("the proxy cannot be renewed, or not by itself", fail(wire.FoxError(wire.NOT_RENEWABLE))),
+    Fault("the proxy cannot be renewed", fail(wire.FoxError(wire.NOT_RENEWABLE))),
     Fault("somebody else was quicker", fail(errors.StockHeld(""))),
     Fault("too many requests", fail(errors.RateLimited(""))),
     Fault("the request cannot be read", fail(errors.MalformedBody(""))),

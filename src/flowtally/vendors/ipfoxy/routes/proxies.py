@@ -99,19 +99,20 @@ def buy_proxies(call: DialectCall, given: Buying) -> wire.OrderMade:
     """With `area_id` so many are leased there, with `proxy_ids` these go on from their ends. All or none, paid from the
     wallet at once. With an `idempotency_key` it happens once, and the same request again is answered with the same
     order; without one each request is an order of its own."""
-    if given.auto_extend:
-        raise FoxError(wire.NOT_RENEWABLE)
     if given.proxy_ids:
         if given.area_id or given.num is not None:
             raise BadRequest("Send area_id and num to buy, or proxy_ids to renew.", parameter="proxy_ids")
-        return _extend(call, Extending(given.days, given.proxy_ids, given.idempotency_key))
+        made = _extend(call, Extending(given.days, given.proxy_ids, given.idempotency_key))
+        if given.auto_extend:
+            _renew_by_itself(call, proxies_of(given.proxy_ids), on=True)
+        return made
     if given.num is None or given.auto_extend is None:
         missing = "num" if given.num is None else "auto_extend"
         raise BadRequest(f"Send {missing}.", parameter=missing)
-    request = ("buy", given.area_id, given.days, given.num)
+    request = ("buy", given.area_id, given.days, given.num, given.auto_extend)
     if given.idempotency_key and not is_new(call, given.idempotency_key, *request):
         return wire.OrderMade(_named(call, given.idempotency_key))
-    return wire.OrderMade(_bought(call, given.area_id, given.days, _quantity(given.num), given.idempotency_key).id)
+    return wire.OrderMade(_bought(call, given, _quantity(given.num)).id)
 
 
 @route(
@@ -227,30 +228,34 @@ def list_proxies(call: DialectCall, given: ProxiesAsked) -> wire.ProxyList:
     takes=AutoExtending,
     answer=wire.Empty,
     writes=True,
-    summary="Switch off renewing by itself",
+    summary="Switch renewing by itself on or off",
     takes_example={"auto_extend": "0", "proxy_ids": ITEM},
     example=wire.Empty(),
 )
 def change_auto_extend(call: DialectCall, given: AutoExtending) -> wire.Empty:
-    """Of the proxies that the account has; others are passed over, where it has one of them. Nothing is renewed by
-    itself here, so 1 is refused."""
-    found = leases.renewable_of(call.tx, call.account, proxies_of(given.proxy_ids), at=call.now)
-    of_account = [one.lease.id for one in found.values() if one.item.kind in IP_TYPES]
-    if not of_account:
-        raise FoxError(wire.EXPIRED)
-    if given.auto_extend:
-        raise FoxError(wire.NOT_RENEWABLE)
-    orders.set_auto_renew(call.tx, call.account, of_account, False, now=call.now)
+    """Of the proxies that the account has; others are passed over, where it has one of them. 60600 where one of them
+    has no plan to be renewed by."""
+    _renew_by_itself(call, proxies_of(given.proxy_ids), on=bool(given.auto_extend))
     return wire.Empty()
 
 
-def _bought(call: DialectCall, area_id: int, days: int, count: int, key: str | None) -> Order:
+def _renew_by_itself(call: DialectCall, ids: Sequence[str], *, on: bool) -> None:
+    found = leases.renewable_of(call.tx, call.account, ids, at=call.now)
+    of_account = [one.lease for one in found.values() if one.item.kind in IP_TYPES]
+    if not of_account:
+        raise FoxError(wire.EXPIRED)
+    if on and any(one.plan_id is None or one.ends_at is None for one in of_account):
+        raise FoxError(wire.NOT_RENEWABLE)
+    orders.set_auto_renew(call.tx, call.account, [one.id for one in of_account], on, now=call.now)
+
+
+def _bought(call: DialectCall, given: Buying, count: int) -> Order:
     """What is free there is looked for and leased in one transaction: nobody has it in between."""
-    area = _sold(call, area_id)
-    plan = _plan(_plans(call), area, days)
+    area, key = _sold(call, given.area_id), given.idempotency_key
+    plan = _plan(_plans(call), area, given.days)
     found = stock.free_in(call.tx, area, count, call.now)
     if len(found) < count:
-        raise OutOfStock(f"{count} were asked for, {len(found)} are free in area {area_id}", free=len(found))
+        raise OutOfStock(f"{count} were asked for, {len(found)} are free in area {given.area_id}", free=len(found))
     return orders.buy_leases(
         call.tx,
         call.account,
@@ -258,6 +263,7 @@ def _bought(call: DialectCall, area_id: int, days: int, count: int, key: str | N
         now=call.now,
         some=found,
         grace_ms=call.services.config.lease_grace_s * 1000,
+        auto_renew=bool(given.auto_extend),
         order_id=None if key is None else _named(call, key),
     )
 
