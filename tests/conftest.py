@@ -84,7 +84,7 @@ def config(tmp_path: Path, made_keys: Path) -> Config:
     data.mkdir(mode=0o700)
     shutil.copy(made_keys, data)
     # No test asks a vendor by the clock: those that ask one bring it.
-    return load_config({}, data=str(data), usage_url="memory://", pull_providers=False)
+    return load_config({}, data=str(data), usage_url="memory://", pull_providers=False, deliver_webhooks=False)
 
 
 @pytest.fixture(scope="session")

@@ -67,7 +67,9 @@ def fill(ledger_of_admin: tuple[Path, str], keys: Path, **settings: Any) -> Iter
     path, token = ledger_of_admin
     shutil.copy(keys, path.parent)
     usage, clock = MemoryStore(), conftest.Clock()
-    config = load_config({}, data=str(path.parent), usage_url="memory://", pull_providers=False, **settings)
+    config = load_config(
+        {}, data=str(path.parent), usage_url="memory://", pull_providers=False, deliver_webhooks=False, **settings
+    )
     with closing(conftest.open_copy(path)) as ledger:
         ingest = FakeIngest(usage, ledger)
         stores: dict[str, Any] = {"usage": usage, "ledger": ledger, "ingest": ingest}

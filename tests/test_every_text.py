@@ -299,6 +299,9 @@ DOORS: dict[str, Door] = {
     "gateway id": write("POST", "/v1/gateways", lambda t: {"product": "p", "host": "h", "first_port": 1, "id": t}),
     "gateway product": write("POST", "/v1/gateways", lambda t: {"product": t, "host": "h", "first_port": 1}),
     "gateway host": write("POST", "/v1/gateways", lambda t: {"product": "p", "host": t, "first_port": 1}),
+    "webhook url": write("POST", "/v1/webhooks", lambda t: {"url": f"https://a.example/{t}"}),
+    "webhook type": write("POST", "/v1/webhooks", lambda t: {"url": "https://a.example", "types": [t]}),
+    "webhook description": write("POST", "/v1/webhooks", lambda t: {"url": "https://a.example", "description": t}),
     "voucher pool": write("POST", "/v1/accounts/acme/vouchers", lambda t: {"amount": 1, "pool": t}),
     "code": write("POST", "/v1/accounts/acme/redemptions", lambda t: {"code": t}),
     "address": write("POST", "/v1/accounts/acme/whitelist", lambda t: {"address": t}),
@@ -313,6 +316,7 @@ READS = [
     "/v1/products",
     "/v1/plans",
     "/v1/gateways",
+    "/v1/webhooks",
 ]
 READS += ["/v1/credentials", "/v1/accounts/acme/wallet", "/v1/accounts/acme/vouchers", "/v1/accounts/acme/whitelist"]
 READS += ["/v1/changes", "/v1/usage?from=2026-03-01&to=2026-04-01&by=user,source", "/v1/accounts/acme/wallet/entries"]

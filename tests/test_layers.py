@@ -38,8 +38,8 @@ HOMES = {
     "multipart": ("flowtally.vendors.reading",),
     "pycountry": ("flowtally.ledger.inventory.iso",),
     # servers like ours, programs beside the agent, and vendors
-    "httpx": ("flowtally.client", "flowtally.agents.counters", "flowtally.providers.asking"),
-    "httpcore": ("flowtally.providers.asking", "flowtally.providers.connecting"),
+    "httpx": ("flowtally.client", "flowtally.agents.counters", "flowtally.providers.asking", "flowtally.alerts"),
+    "httpcore": ("flowtally.providers.asking", "flowtally.providers.connecting", "flowtally.alerts.sending"),
     "stamina": ("flowtally.client",),
     "typer": ("flowtally.cli",),
     "rich": ("flowtally.cli",),

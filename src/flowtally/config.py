@@ -372,6 +372,20 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             " only when somebody checks one; what they said before is answered all the same."
         ),
     ] = True
+    deliver_webhooks: Annotated[
+        bool,
+        Meta(
+            description="Whether messages are delivered to webhooks. Off: they wait, and a test of a webhook is still"
+            " sent."
+        ),
+    ] = True
+    webhook_networks: Annotated[
+        str,
+        Meta(
+            description="Networks, by comma (`10.0.0.0/8, ::1`), in which webhooks of the operator may be, with http or"
+            " https. Those of accounts go to public addresses with https alone. Empty: so do the operator's."
+        ),
+    ] = ""
     currency: Annotated[
         str,
         Meta(
@@ -529,6 +543,11 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         return _networks(self.trusted_proxies)
 
     @property
+    def opened(self) -> tuple[Network, ...]:
+        """Where webhooks of the operator may be, beside the whole internet."""
+        return _networks(self.webhook_networks)
+
+    @property
     def origins(self) -> frozenset[str]:
         return _origins(self.cors_origins)
 
@@ -566,7 +585,7 @@ def load_config(environment: Mapping[str, str], dialects: Dialects | None = None
         _check(name, value)
     config = msgspec.convert(values, Config, strict=False)
     _check_token(config.admin_token)
-    _check_proxies(config)
+    _check_networks(config)
     _check_origins(config)
     return config
 
@@ -673,11 +692,13 @@ def _check_token(token: str | None) -> None:
         )
 
 
-def _check_proxies(config: Config) -> None:
-    try:
-        _networks(config.trusted_proxies)
-    except ValueError as error:
-        raise ConfigError(f"trusted_proxies = {config.trusted_proxies!r}: {error}.") from None
+def _check_networks(config: Config) -> None:
+    for name in ("trusted_proxies", "webhook_networks"):
+        given = getattr(config, name)
+        try:
+            _networks(given)
+        except ValueError as error:
+            raise ConfigError(f"{name} = {given!r}: {error}.") from None
 
 
 @lru_cache(8)

@@ -28,6 +28,8 @@ from granian.net import SocketHolder
 from granian.server.embed import Server
 from litestar import Litestar
 
+from flowtally.alerts.deliverer import Deliverer
+from flowtally.alerts.sending import MessageSender
 from flowtally.answers.moment import Moments
 from flowtally.api.application import Lifespan, build_application
 from flowtally.care.care import Care, CareSettings
@@ -152,6 +154,10 @@ def open_services(
         if config.pull_providers:
             providers.begin()
             shadowing.begin()
+        deliverer = Deliverer(ledger, vault, steady, lambda stop: MessageSender(config.opened, stop=stop))
+        closing.callback(deliverer.close)
+        if config.deliver_webhooks:
+            deliverer.begin()
         doorkeeper = Doorkeeper(ledger, steady)
         closing.callback(doorkeeper.uses.close)
         doorkeeper.uses.begin()
@@ -170,6 +176,7 @@ def open_services(
         metrics.watch("care", care.measures)
         metrics.watch("providers", providers.measures)
         metrics.watch("shadows", shadowing.measures)
+        metrics.watch("webhooks", deliverer.measures)
         shares = Shares(Rule.of(config), metrics.refused)
         metrics.watch("shares", lambda: {**shares.measures(), **lanes.measures()})
         yield Services(
@@ -187,6 +194,7 @@ def open_services(
             care,
             providers,
             shadowing,
+            deliverer,
             FailedAttempts(steady),
             Moments(usage, ledger, steady, mark.keep),
             book,

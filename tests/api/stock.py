@@ -9,6 +9,7 @@ from tests.filling import Filled
 from tests.usage.blocks import block
 
 from flowtally.core.reported import GrantSaid, SubUserSaid
+from flowtally.ledger.messages import outbox, webhooks
 from flowtally.ledger.providers import connected, kept, pulls, said, shadows
 
 DAY_MS: Final = 86_400_000
@@ -76,6 +77,7 @@ def stock_account(filled: Filled, account: str) -> dict[str, str]:
         write(filled, f"{of}/vouchers/{made['id']}/revoke")
     connect(filled, account)
     item, leased = lease(filled, account)
+    hook, ours = listen(filled, account)
     first = write(filled, f"{of}/periods", method="GET")["items"][0]["id"]
     for day in range(2, 7):
         at, last = NOW + len(filled.usage.rows) * 1_000, filled.usage.published().block
@@ -89,6 +91,8 @@ def stock_account(filled: Filled, account: str) -> dict[str, str]:
         "product": "mobile",
         "stock": item,
         "lease": leased,
+        "webhook": hook,
+        "ours": ours,
     }
 
 
@@ -109,6 +113,24 @@ def lease(filled: Filled, account: str) -> tuple[str, str]:
     for short in ("fay", "gus", "hal"):
         write(filled, f"{of}/{held}/users/{short} of {account}", method="PUT")
     return str(free[0]["id"]), held
+
+
+def listen(filled: Filled, account: str) -> tuple[str, str]:
+    """Webhooks of the account and the operator's, one of each removed, with messages of which some are dead; which
+    they are."""
+    found = []
+    for path in (f"/v1/accounts/{account}/webhooks", "/v1/webhooks"):
+        made = [write(filled, path, {"url": f"https://{n}.example"})["id"] for n in range(4)]
+        write(filled, f"{path}/{made[3]}", method="DELETE")
+        found.append(made[0])
+    at = filled.clock.at
+    with filled.client.app.state.services.ledger.begin() as tx:
+        for n in range(6):
+            outbox.put(tx, f"{account} {n}", "balance.low", {"n": n}, account=account, now=at)
+            if n == 2:
+                for one in found:
+                    webhooks.give_up(tx, one, "nobody is there")
+    return found[0], found[1]
 
 
 def connect(filled: Filled, account: str) -> None:

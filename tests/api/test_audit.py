@@ -12,7 +12,12 @@ from flowtally.web.operation import OPERATIONS
 
 # Not recorded: every one of them has a receipt.
 RECEIPTS = {"/v1/events", "/v1/readings", "/v1/radius/accounting", "/v1/samples"}
-ASKING = {"/v1/accounts/{account}/providers/{provider}/check", "/v1/sources/overlaps"}  # nothing is written
+ASKING = {  # nothing is written
+    "/v1/accounts/{account}/providers/{provider}/check",
+    "/v1/accounts/{account}/webhooks/{webhook}/test",
+    "/v1/sources/overlaps",
+    "/v1/webhooks/{webhook}/test",
+}
 # Recorded before they are done.
 ASKED_FIRST = {"/v1/corrections", "/v1/held/retry", "/v1/held/drop", "/v1/sources/hand-over"}
 

@@ -61,6 +61,10 @@ ASKED: Final[dict[str, list[dict[str, str]]]] = {
     "/v1/accounts/{account}/providers/{provider}/reconciliations": [{}],
     "/v1/accounts/{account}/providers/{provider}/sub-users": [{}, {"gone": "true"}],
     "/v1/accounts/{account}/shadow/differences": [{}, {"dialect": "whitepages"}, {"dialect": "thordata"}],
+    "/v1/accounts/{account}/webhooks": [{}, {"removed": "true"}],
+    "/v1/accounts/{account}/webhooks/{webhook}/deliveries": [{}, {"state": "dead"}, {"state": "waiting"}],
+    "/v1/webhooks": [{}, {"removed": "true"}],
+    "/v1/webhooks/{webhook}/deliveries": [{}, {"state": "dead"}, {"state": "waiting"}],
     "/v1/accounts/{account}/purchases": [{}],
     "/v1/accounts/{account}/leases": [{}, {"kind": "isp"}, {"status": "active"}, {"status": "released"}],
     "/v1/accounts/{account}/leases/{lease}/actions": [{}, {"status": "requested"}, {"status": "done"}],
@@ -116,7 +120,10 @@ class Shop:
     names: dict[str, dict[str, str]]
 
     def get(self, path: str, query: dict[str, str], account: str = "acme", **more: str) -> Any:
-        url = path.format(**self.names[account] | more)
+        names = self.names[account] | more
+        if "{account}" not in path:
+            names["webhook"] = names["ours"]
+        url = path.format(**names)
         return self.client.get(url, params=NEEDED.get(path, {}) | query, headers=self.headers)
 
     def pages(self, path: str, query: dict[str, str], limit: int, account: str = "acme") -> list[tuple[list[Any], str]]:

@@ -120,6 +120,15 @@ GET /v1/accounts/{account}/wallet                                        .amA
 POST /v1/accounts/{account}/wallet/adjustments                           ...A
 POST /v1/accounts/{account}/wallet/deposits                              ...A
 GET /v1/accounts/{account}/wallet/entries                                .amA
+GET /v1/accounts/{account}/webhooks                                      ..mA
+POST /v1/accounts/{account}/webhooks                                     ..mA
+DELETE /v1/accounts/{account}/webhooks/{webhook}                         ..mA
+GET /v1/accounts/{account}/webhooks/{webhook}                            ..mA
+PATCH /v1/accounts/{account}/webhooks/{webhook}                          ..mA
+GET /v1/accounts/{account}/webhooks/{webhook}/deliveries                 ..mA
+POST /v1/accounts/{account}/webhooks/{webhook}/replay                    ..mA
+POST /v1/accounts/{account}/webhooks/{webhook}/rotate                    ..mA
+POST /v1/accounts/{account}/webhooks/{webhook}/test                      ..mA
 GET /v1/accounts/{account}/whitelist                                     .amA
 PUT /v1/accounts/{account}/whitelist/{pool}                              ..mA
 DELETE /v1/accounts/{account}/whitelist/{pool}/{address}                 ..mA
@@ -193,6 +202,15 @@ GET /v1/usage                                                            ...A
 GET /v1/vendors                                                          .amA
 GET /v1/verify                                                           ...A
 POST /v1/verify                                                          ...A
+GET /v1/webhooks                                                         ...A
+POST /v1/webhooks                                                        ...A
+DELETE /v1/webhooks/{webhook}                                            ...A
+GET /v1/webhooks/{webhook}                                               ...A
+PATCH /v1/webhooks/{webhook}                                             ...A
+GET /v1/webhooks/{webhook}/deliveries                                    ...A
+POST /v1/webhooks/{webhook}/replay                                       ...A
+POST /v1/webhooks/{webhook}/rotate                                       ...A
+POST /v1/webhooks/{webhook}/test                                         ...A
 """
 LETTERS = {"i": "ingest", "a": "account", "m": "manage", "A": "admin"}
 GUARDED = [op for op in OPERATIONS if op.right is not None]

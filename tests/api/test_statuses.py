@@ -69,6 +69,11 @@ BODIES: dict[str, Body] = {
     "POST /v1/accounts/{account}/providers/{provider}/pull": None,
     "PUT /v1/accounts/{account}/shadow/{dialect}": {"enabled": True, "provider": "thor"},
     "DELETE /v1/accounts/{account}/providers/{provider}": None,
+    "POST /v1/accounts/{account}/webhooks": {"url": "https://b.example"},
+    "PATCH /v1/accounts/{account}/webhooks/{webhook}": {"description": "on call"},
+    "POST /v1/accounts/{account}/webhooks/{webhook}/rotate": {"overlap_s": 60},
+    "POST /v1/accounts/{account}/webhooks/{webhook}/replay": {"since": "2026-01-01T00:00:00Z"},
+    "DELETE /v1/accounts/{account}/webhooks/{webhook}": None,
     "POST /v1/accounts/{account}/purchases": {"plan": "small"},
     "POST /v1/accounts/{account}/leases": {"plan": "isp"},
     "POST /v1/accounts/{account}/leases/give": {"stock": "free"},
@@ -126,10 +131,12 @@ def make_world(make_client: Callable[..., Client]) -> Callable[[Status], World]:
             stretches.put_stretch(
                 tx, connected.read_provider(tx, "thor"), Stretch(TODAY, TODAY + DAY_MS, "day", "UTC", 1, NOW)
             )
+        hook = world.post("/v1/accounts/acme/webhooks", {"url": "https://a.example"})["id"]
         credential = world.post("/v1/accounts/acme/credentials", {"scope": "account"})["id"]
         names = {"grant": made["id"], "user": user, "allocation": allocation, "credential": credential}
         names |= {"voucher": mine[0]["id"], "mine": mine[1]["code"], "cdk": mine[2]["code"], "theirs": theirs["code"]}
         names |= {"pool": "traffic", "address": "192.0.2.1", "account": "acme", "provider": "thor"}
+        names |= {"webhook": hook}
         names |= {"dialect": "whitepages", "free": free, "lease": lease, "ins_id": _server(world)}
         names |= {"proxy_ids": _proxy(world), "area_id": str(number_of(StockArea("isp", Site("US"), False)))}
         _vendors_users(world)
@@ -285,6 +292,7 @@ def test_every_route_is_answered_by_the_status_as_the_table_says(
 
 # What they ask for is so already.
 NO_CHANGE = {
+    "POST /v1/accounts/{account}/webhooks/{webhook}/replay",  # nothing is dead
     "PUT /v1/accounts/{account}/leases/{lease}/users/{user}",
     "PUT /v1/accounts/{account}/whitelist/{pool}/{address}",
     "PUT /v1/accounts/{account}/users/{user}/whitelist/{pool}",

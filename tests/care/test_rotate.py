@@ -24,6 +24,7 @@ from flowtally.core.errors import ConfigError, WriterBusy
 from flowtally.ledger.database import Ledger
 from flowtally.ledger.inventory import stock
 from flowtally.ledger.inventory.stock import NewStock
+from flowtally.ledger.messages import webhooks
 from flowtally.ledger.people import accounts, managed
 from flowtally.ledger.providers import connected
 from flowtally.ledger.sealed import COLUMNS
@@ -37,6 +38,7 @@ __all__ = ["postgres"]  # a fixture, found by name
 
 TOKEN = "a provider's token"
 LEASED = "of-an-address"
+SIGNING = ["whsec_of-now", "whsec_of-before"]
 PASSWORDS = {"ann": "pässword-1", "bob": "pässword-2"}
 
 
@@ -70,6 +72,9 @@ def fill(data: Path, key: bytes | None = None, **settings: str) -> Kept:
         vouchers.create_vouchers(tx, "acme", 1, made, now=1, pool="traffic", duration_s=60, left=100)
         secrets = {"token": vault.seal_secret("token", TOKEN)}
         connected.add_provider(tx, "acme", "thor", "thordata", secrets=secrets, settings={}, since=0, now=1)
+        now_signs, signed = (vault.seal_secret("secret", one) for one in SIGNING)
+        hook = webhooks.add_webhook(tx, "acme", "https://a.example", sealed=signed, now=1)
+        webhooks.rotate_secret(tx, hook, sealed=now_signs, overlap_s=60, now=4 * 10**12)  # both sign for long
         stock.add_item(tx, NewStock("isp", "192.0.2.1", sealed=vault.seal(LEASED)), now=1)
     ledger.close()
     return Kept(config, [vault.reveal(one.sealed) for one in made], "d" * 64, vault.blind("d" * 64))
@@ -87,7 +92,7 @@ def check(kept: Kept) -> None:
     """Everything opens with the file as it is, a code is found by its digest, a repeated request is known again."""
     vault = Vault.open(key_file(kept), sealed(kept)[0])
     assert sorted(vault.reveal(one) for one in sealed(kept)) == sorted(
-        [*PASSWORDS.values(), *kept.codes, TOKEN, LEASED]
+        [*PASSWORDS.values(), *kept.codes, TOKEN, LEASED, *SIGNING]
     )
     ledger = Ledger.open(kept.config.ledger_url)
     with ledger.read() as tx:
@@ -123,7 +128,7 @@ def test_a_ledger_in_postgresql_is_sealed_anew_under_its_lease(tmp_path: Path, p
     kept = fill(tmp_path / "data", ledger_url=url)
     with open_services(kept.config, tell=lambda _: None), pytest.raises(WriterBusy):
         rotate_key(load_config({}, data=str(tmp_path / "other"), usage_url="memory://", ledger_url=url))
-    assert rotate_key(kept.config).secrets == 9
+    assert rotate_key(kept.config).secrets == 11
     check(kept)
     postgres.give_back(url)
 
@@ -135,7 +140,7 @@ def test_it_is_recorded_and_dated(tmp_path: Path) -> None:
     with ledger.read() as tx:
         [found] = [one for one in tx.execute(select(audit)).mappings() if one["action"] == "key_file.rotate"]
     ledger.close()
-    assert (found["at"], "9" in str(found["after"])) == (1_800_000_000_000, True)
+    assert (found["at"], "11" in str(found["after"])) == (1_800_000_000_000, True)
 
 
 def test_no_column_is_forgotten(tmp_path: Path) -> None:

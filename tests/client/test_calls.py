@@ -43,6 +43,12 @@ BOUGHT = {"id": "o1", "account": "a", "plan": "m", "name": "M", "pool": "traffic
           "currency": "USD", "transfer": "t1", "grant": "g1", "created_at": "x", "expires_at": None}  # fmt: skip
 GATEWAY = {"id": "g", "product": "mobile", "host": "h", "first_port": 1, "last_port": 2, "session": "rotating",
            "hold_s": None, "country": "", "state": "", "city": "", "created_at": "x"}  # fmt: skip
+WEBHOOK: dict[str, Any] = {
+    "id": "w", "account": None, "url": "https://h", "types": [], "description": "", "state": "active", "detail": "",
+    "created_at": "x", "failing_since": None, "delivered_at": None, "held_until": None, "old_secret_until": None,
+    "removed_at": None}  # fmt: skip
+TRIED = {"webhook": "w", "message": "m", "ok": True, "status": 204, "detail": "", "duration_ms": 5, "signed": "m.1.{}",
+         "answer": None}  # fmt: skip
 ENDPOINTS: dict[str, Any] = {"account": "a", "product": "mobile", "endpoints": [], "fitting": 0}
 WALLET = {"account": "a", "balance_micros": 5, "currency": "USD"}
 POOL = {"name": "mobile", "charge": "bytes", "products": []}
@@ -117,6 +123,14 @@ CALLS: list[tuple[str, str, Callable[[Client], object], object]] = [
     ("POST", "/v1/gateways", lambda c: c.add_gateway(p.GatewayRequest("mobile", "h", 1)), GATEWAY),
     ("GET", "/v1/gateways/g%2Fh", lambda c: c.gateway("g/h"), GATEWAY),
     ("DELETE", "/v1/gateways/g", lambda c: c.remove_gateway("g"), GATEWAY),
+    ("POST", "/v1/webhooks", lambda c: c.add_webhook(p.WebhookRequest("https://h")), WEBHOOK | {"secret": "s"}),
+    ("POST", "/v1/accounts/a%2Fb/webhooks", lambda c: c.add_webhook(p.WebhookRequest("https://h"), "a/b"), WEBHOOK),
+    ("GET", "/v1/webhooks/w", lambda c: c.webhook("w"), WEBHOOK),
+    ("PATCH", "/v1/webhooks/w", lambda c: c.change_webhook("w", p.WebhookChange(enabled=False)), WEBHOOK),
+    ("DELETE", "/v1/accounts/a/webhooks/w", lambda c: c.remove_webhook("w", "a"), WEBHOOK),
+    ("POST", "/v1/webhooks/w/rotate", lambda c: c.rotate_webhook("w", p.WebhookRotation(60)), WEBHOOK),
+    ("POST", "/v1/accounts/a/webhooks/w/test", lambda c: c.check_webhook("w", "a"), TRIED),
+    ("POST", "/v1/webhooks/w/replay", lambda c: c.replay_webhook("w", p.WebhookReplay("d")), {"replayed": 1}),
     ("POST", "/v1/plans/m/retire", lambda c: c.retire_plan("m"), PLAN),
     ("POST", "/v1/accounts/a/purchases", lambda c: c.buy_plan("a", p.PurchaseRequest("m")), BOUGHT),
     ("GET", "/v1/accounts/a/purchases/o1", lambda c: c.purchase("a", "o1"), BOUGHT),

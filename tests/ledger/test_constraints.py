@@ -84,6 +84,38 @@ ROWS: dict[str, dict[str, object]] = {
         "created_at": 0,
         "retired_at": None,
     },
+    "webhooks": {
+        "id": "whk_1",
+        "account": "acme",
+        "url": "https://a.example",
+        "description": "",
+        "types": "",
+        "sealed": "x",
+        "old_sealed": None,
+        "old_until": None,
+        "created_at": 0,
+        "changed_at": 0,
+        "removed_at": None,
+        "state": "active",
+        "detail": "",
+        "failing_since": None,
+        "delivered_at": None,
+        "held_until": None,
+    },
+    "messages": {"id": "msg_1", "key": "k", "account": None, "type": "balance.low", "at": 5, "body": "{}"},
+    "deliveries": {
+        "id": "dlv_1",
+        "webhook": "whk_1",
+        "message": "msg_1",
+        "state": "waiting",
+        "created_at": 5,
+        "attempts": 0,
+        "next_at": 5,
+        "tried_at": None,
+        "status": None,
+        "duration_ms": None,
+        "detail": "",
+    },
     "gateways": {
         "id": "gtw_1",
         "product": "residential",
@@ -466,6 +498,28 @@ BAD: list[tuple[str, dict[str, object]]] = [
     ("plans", {"id": "p", "days": 36_501}),
     ("plans", {"id": "p", "currency": "DOLLARS"}),
     ("plans", {"id": "p", "pool": "nowhere"}),
+    ("webhooks", {}),
+    ("webhooks", {"id": "w", "account": "nobody"}),
+    ("webhooks", {"id": "w", "state": "paused"}),
+    ("webhooks", {"id": "w", "removed_at": 5, "sealed": None}),
+    ("webhooks", {"id": "w", "state": "removed", "sealed": None}),
+    ("webhooks", {"id": "w", "sealed": None}),
+    ("webhooks", {"id": "w", "state": "removed", "removed_at": 5}),
+    ("webhooks", {"id": "w", "old_sealed": "x"}),
+    ("webhooks", {"id": "w", "old_until": 5}),
+    ("messages", {}),
+    ("messages", {"id": "m"}),  # the same key
+    ("messages", {"id": "m", "key": ""}),
+    ("messages", {"id": "m", "key": "x" * 513}),
+    ("messages", {"id": "m", "key": "x", "account": "nobody"}),
+    ("deliveries", {}),
+    ("deliveries", {"id": "d"}),  # the same message to the same webhook
+    ("deliveries", {"id": "d", "message": "msg_9"}),
+    ("deliveries", {"id": "d", "webhook": "whk_9"}),
+    ("deliveries", {"id": "d", "webhook": "whk_2", "state": "lost"}),
+    ("deliveries", {"id": "d", "webhook": "whk_2", "state": "dead"}),
+    ("deliveries", {"id": "d", "webhook": "whk_2", "next_at": None}),
+    ("deliveries", {"id": "d", "webhook": "whk_2", "attempts": -1}),
     ("gateways", {}),
     ("gateways", {"id": "g"}),  # the same first port
     ("gateways", {"id": "", "first_port": 11}),
@@ -661,6 +715,7 @@ def insert_good(tx: Connection) -> None:
         tx.execute(insert(BY_NAME[name]).values(row))
     tx.execute(insert(tables.accounts).values(ROWS["accounts"] | {"id": "beta"}))
     tx.execute(insert(tables.users).values(ROWS["users"] | {"id": "usr_2"}))
+    tx.execute(insert(tables.webhooks).values(ROWS["webhooks"] | {"id": "whk_2"}))
     tx.execute(insert(tables.grants).values(ROWS["grants"] | {"id": "grn_8"}))
     tx.execute(insert(tables.transfers).values(ROWS["transfers"] | {"id": "trf_2"}))
     tx.execute(insert(tables.grants).values(ROWS["grants"] | {"id": "grn_2"}))

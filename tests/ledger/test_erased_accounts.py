@@ -22,6 +22,9 @@ from flowtally.ledger.database import Ledger
 from flowtally.ledger.erasing import erased_accounts, erasures
 from flowtally.ledger.inventory import actions, bound_users, lease_plans, orders, stock
 from flowtally.ledger.inventory.stock import NewStock
+from flowtally.ledger.messages import deliveries, outbox, webhooks
+from flowtally.ledger.messages.deliveries import Attempt
+from flowtally.ledger.messages.webhooks import Webhook
 from flowtally.ledger.money import plans, purchases, wallet
 from flowtally.ledger.people import accounts, credentials, managed, senders, users, whitelist
 from flowtally.ledger.providers import connected, kept, pulls, said, shadows, stretches
@@ -37,10 +40,12 @@ EMPTIED = {
     "accounts": {"name"},
     "audit": {"address", "after", "before", "request_id"},
     "credentials": {"addresses", "name"},
+    "deliveries": {"detail"},
     "grant_voids": {"reason"},
     "grants": {"reference"},
     "idempotency": {"key", "response"},
     "managed_users": {"name", "password"},
+    "messages": {"body", "key"},
     "periods": {"statement"},
     "provider_balances": {"label"},
     "provider_grants": {"id", "kind", "raw_created", "raw_expires", "said_order"},
@@ -55,6 +60,7 @@ EMPTIED = {
     "transfers": {"reason", "reference"},
     "used_keys": {"key"},
     "user_names": {"name"},
+    "webhooks": {"description", "detail", "old_sealed", "sealed", "types", "url"},
     "whitelist": {"address"},
 }
 KEYS = {
@@ -75,6 +81,8 @@ CHOSEN = {"charge", "currency", "kind", "limit_unit", "limit_window", "overage",
 HASHES = {"digest", "key_hash", "token_hash"}
 STAYS = {
     "actions": {"detail", "outcome", "taken_by", "what"},  # of the operator's machinery, about its server
+    "deliveries": {"message", "state", "webhook"},
+    "messages": {"type"},  # of our own words
     "audit": {"action", "credential", "door", "of_account", "subject"},  # who did what to what: ids and routes
     "check_ins": {"day"},
     "credentials": {"replaces", "rights", "sender"},
@@ -106,6 +114,7 @@ STAYS = {
     "transfer_entries": {"book"},
     "voucher_ends": {"redeemed_by"},
     "vouchers": {"sealed"},  # the code, which is ours
+    "webhooks": {"state"},
 }
 SEEN = {"user_names", "managed_users", "past_settings", "erasures"}  # whose rows come and go with users
 
@@ -174,6 +183,7 @@ def fill(tx: Connection, account: str, word: str) -> None:
     whitelist.put_address(tx, account, None, "198.51.100.8", now=6, most=2)
     used_keys.use_key(tx, account, f"{word} key", "0" * 64, now=6)
     connect(tx, account, word)
+    listen(tx, account, word)
     lease(tx, account)
     answers: list[tuple[str, dict[str, Any]]] = [
         ("", {"id": account, "name": f"{word} Ltd", "timezone": "UTC"}),
@@ -196,6 +206,24 @@ def lease(tx: Connection, account: str) -> None:
     actions.answer_action(tx, asked.id, "failed", by="crd_1", now=6, detail="the machine is off")
     bound_users.bind_user(tx, account, made, managed.create_user(tx, account, "bound", now=6).id, now=6)
     orders.release_lease(tx, account, made, now=7)
+
+
+def listen(tx: Connection, account: str, word: str) -> None:
+    """Webhooks of its own and the operator's, one of each disabled, and what was to be told."""
+
+    def add(whose: str | None, text: str) -> Webhook:
+        url = f"https://{text}.example"
+        return webhooks.add_webhook(
+            tx, whose, url, sealed=f"{text} sealed", types=[text, "a.b"], description=text, now=5
+        )
+
+    mine = add(account, word)
+    webhooks.rotate_secret(tx, mine, sealed=f"{word} another", overlap_s=60, now=6)
+    webhooks.disable(tx, add(account, word), f"{word} is gone", now=6)
+    webhooks.change_webhook(tx, add(None, "ours"), types=[], now=6)
+    outbox.put(tx, f"{word} key", "a.b", {"said": word}, account=account, now=7)
+    for one in deliveries.due_deliveries(tx, 7, 9):
+        deliveries.end_attempt(tx, one, Attempt(False, 500, f"{word} said no", 5), next_at=9, now=8)
 
 
 def connect(tx: Connection, account: str, word: str) -> None:
@@ -274,6 +302,7 @@ def figures(tx: Connection) -> dict[str, list[Any]]:
         }
         | {"provider_balances"}  # what was left at the vendor: nothing is counted by it
         | {"shadows", "shadow_differences"}
+        | {"webhooks", "messages", "deliveries"}
         | {"audit", "audit_erased", "installation", "accounts", "credentials", "whitelist", "idempotency"}
     )
     tables = [one for one in metadata.sorted_tables if one.name not in left_out | {"used_keys"}]

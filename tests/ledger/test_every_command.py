@@ -30,6 +30,7 @@ from flowtally.ledger.installation import read_installation
 from flowtally.ledger.inventory import actions, bound_users, gateways, lease_plans, orders, places, stock
 from flowtally.ledger.inventory.catalogue import Catalogue, OfferedPlace
 from flowtally.ledger.inventory.stock import NewStock
+from flowtally.ledger.messages import deliveries, outbox, webhooks
 from flowtally.ledger.money import plans, purchases, wallet
 from flowtally.ledger.people import accounts, credentials, managed, rotation, senders, users, whitelist
 from flowtally.ledger.providers import connected, kept, pulls, said, shadows
@@ -63,6 +64,9 @@ MODULES += [
     places,
     actions,
     bound_users,
+    webhooks,
+    outbox,
+    deliveries,
 ]
 DIGEST = idempotency.request_digest("POST", "/v1/things", b"{}")
 
@@ -188,6 +192,25 @@ COMMANDS: dict[str, Command] = {
     "take_action": lambda tx, w: actions.take_action(tx, w.actions[0], by="crd_1", now=NOW),
     "answer_action": lambda tx, w: actions.answer_action(tx, w.actions[1], "done", by="crd_1", now=NOW),
     "bind_user": lambda tx, w: bound_users.bind_user(tx, "acme", w.leases["renew"], w.funded.id, now=NOW),
+    "add_webhook": lambda tx, w: webhooks.add_webhook(tx, "acme", "https://a.example", sealed="sealed", now=NOW),
+    "change_webhook": lambda tx, w: webhooks.change_webhook(tx, hook(tx, "change"), enabled=False, now=NOW),
+    "rotate_secret": lambda tx, w: webhooks.rotate_secret(
+        tx, hook(tx, "rotate"), sealed="sealed anew", overlap_s=9, now=NOW
+    ),
+    "remove_webhook": lambda tx, w: webhooks.remove_webhook(tx, hook(tx, "remove"), now=NOW),
+    "disable": lambda tx, w: webhooks.disable(tx, hook(tx, "disable"), "it is gone", now=NOW),
+    "forget_ended_secrets": lambda tx, w: webhooks.forget_ended_secrets(tx, NOW),
+    "put": lambda tx, w: outbox.put(tx, "two", "balance.low", {"left": 5}, now=NOW),
+    "forget_old": lambda tx, w: outbox.forget_old(tx, NOW),
+    "end_attempt": lambda tx, w: deliveries.end_attempt(
+        tx,
+        next(one for one in deliveries.due_deliveries(tx, NOW, 9) if one.webhook == hook(tx, "rotated").id),
+        deliveries.Attempt(False, 500, "HTTP 500", 5),
+        next_at=NOW + 5,
+        now=NOW,
+    ),
+    "replay": lambda tx, w: deliveries.replay(tx, hook(tx, "replay"), dead(tx), now=NOW),
+    "replay_dead": lambda tx, w: deliveries.replay_dead(tx, hook(tx, "replay"), 0, now=NOW),
     "use_key": lambda tx, w: used_keys.use_key(tx, "acme", "order-7", DIGEST, now=NOW),
     "remember": lambda tx, w: idempotency.remember(tx, w.asking, "k", DIGEST, status=201, answer={"id": 1}, now=NOW),
 }
@@ -197,6 +220,14 @@ every_command = pytest.mark.parametrize("name", COMMANDS)
 def differed(tx: Connection, at: int) -> shadows.Shadowed:
     fields = (Differs("n", "1", "2", "1"),)
     return shadows.Shadowed("acme", "thordata", listed(tx).id, "GET /", at, "differed", "", "{}", "1", "2", fields, 1)
+
+
+def hook(tx: Connection, name: str) -> webhooks.Webhook:
+    return next(one for one in webhooks.list_webhooks(tx, "acme").items if one.description == name)
+
+
+def dead(tx: Connection) -> str:
+    return deliveries.list_deliveries(tx, hook(tx, "replay")).items[0].id
 
 
 def listed(tx: Connection) -> connected.Provider:
@@ -244,6 +275,7 @@ def make_world(tx: Connection) -> World:
             tx, "acme", name, "thordata", secrets={"token": "sealed", "key": "sealed"}, settings={}, since=0, now=4
         )
     tx.execute(insert(metadata.tables["shadow_differences"]), OLD | {"provider": listed(tx).id})
+    make_webhooks(tx)
     some, leased = make_leases(tx)
     asked = [
         actions.request_action(tx, "acme", leased["auto"], what, now=NOW - 1, lasts_ms=60_000).id
@@ -253,6 +285,16 @@ def make_world(tx: Connection) -> World:
     return World(
         grant.id, *made, funded, allocation.id, erased.user_id, unused.id, revocable.sender, some, leased, asked
     )
+
+
+def make_webhooks(tx: Connection) -> None:
+    """One for each command, a message that waits for most of them and is dead for one, and one that is old."""
+    outbox.put(tx, "old", "balance.low", {}, now=4)
+    for name in ("change", "rotate", "remove", "disable", "replay", "rotated"):
+        webhooks.add_webhook(tx, "acme", "https://a.example", sealed="sealed", description=name, now=4)
+    webhooks.rotate_secret(tx, hook(tx, "rotated"), sealed="sealed anew", overlap_s=1, now=5)
+    outbox.put(tx, "one", "balance.low", {"left": 9}, account="acme", now=NOW - 1)
+    webhooks.give_up(tx, hook(tx, "replay").id, "nobody is there")
 
 
 def make_leases(tx: Connection) -> tuple[dict[str, str], dict[str, str]]:
@@ -322,7 +364,7 @@ EVERY_ROW = {
 @cache
 def blotted(row: str) -> str:
     return re.sub(
-        r"\b(acc|usr|grn|crd|alc|ret|per|trf|pln|ord|wip|vch|snd|prv|pul|rec|shd|stk|lpl|lse|gtw|act)_[0-9a-f]{32}\b"
+        r"\b(acc|usr|grn|crd|alc|ret|per|trf|pln|ord|wip|vch|snd|prv|pul|rec|shd|stk|lpl|lse|gtw|act|whk|msg|dlv)_[0-9a-f]{32}\b"
         r"|\b[0-9a-f]{64}\b",
         "*",
         row,

@@ -22,6 +22,7 @@ NAMES |= {
     "purchase": "ord_x",
     "sender": "snd_x",
     "gateway": "gtw_x",
+    "webhook": "whk_x",
     "lease": "lse_x",
     "action": "act_x",
     "order": "ord_x",

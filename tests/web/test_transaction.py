@@ -23,6 +23,7 @@ class Told:
         self.fails = fails
         self.usage = self.ledger = self.clock = self.moments = self.doorkeeper = self
         self.ingest = self.care = self.providers = self.shadowing = self.waiting = self
+        self.deliverer = Worker(self)
 
     def _say(self, what: str) -> None:
         self.said.append(what)
@@ -80,6 +81,13 @@ class Told:
         self._say("erasures")
 
 
+class Worker:
+    """`nudge` is asked of two."""
+
+    def __init__(self, told: Told) -> None:
+        self.nudge = lambda: told._say("webhooks")
+
+
 class Asking(Told):
     """The same, whose moments begin with a block."""
 
@@ -100,7 +108,10 @@ def worked(services: Told) -> Any:
     return work
 
 
-EVERY = ["credentials", "names acme", "promises acme", "opening acme", "providers", "shadows", "actions", "erasures"]
+EVERY = [
+    *("credentials", "names acme", "promises acme", "opening acme", "providers", "shadows", "actions", "webhooks"),
+    "erasures",
+]
 
 
 def test_a_write_begins_then_knows_its_instant_then_works_then_tells_in_one_order() -> None:
@@ -129,7 +140,7 @@ def test_every_write_of_an_account_follows_as_a_promise_and_one_of_none_does_not
 def test_of_an_account_whose_id_is_made_by_the_write_nobody_remembers_anything() -> None:
     house: Any = Told()
     write(house, object(), worked(house), account=None, effects=tuple(Effect))  # type: ignore[arg-type]
-    assert house.said[5:] == ["credentials", "erasures"]
+    assert house.said[5:] == ["credentials", "webhooks", "erasures"]
 
 
 @pytest.mark.parametrize(("tells_moment", "then", "now"), [(False, "clock", 7), (True, "moment", 5)])

@@ -124,6 +124,7 @@ class World:
             min_free_bytes=0,
             retain_rows_days=62,
             pull_providers=False,
+            deliver_webhooks=False,
             **REWARD,
         )
         self.process = ExitStack()

@@ -57,6 +57,7 @@ from flowtally.api import (
     users,
     vouchers,
     wallet,
+    webhooks,
     whitelist,
 )
 from flowtally.core.errors import FlowtallyError
@@ -82,6 +83,7 @@ MODULES = (
     *(stock, lease_plans, leases),
     *(providers, provider_reports, shadows),
     *(actions, bound_users, samples, gateways, endpoints),
+    webhooks,
     *(audit, care, retention, health),
 )
 

@@ -57,6 +57,7 @@ from flowtally.cli import (
     user,
     voucher,
     wallet,
+    webhook,
     whitelist,
 )
 from flowtally.cli.grouped import CommandGroup, Grouped
@@ -131,7 +132,7 @@ for noun in (
     *(sender.commands, source.commands, provider.commands, shadow.commands),
     *(stock.commands, lease_plan.commands, lease.commands, server.commands, sample.commands),
     *(voucher.commands, correction.commands, held.commands, wallet.commands, plan.commands, whitelist.commands),
-    *(gateway.commands,),
+    *(gateway.commands, webhook.commands),
     place.commands,
 ):
     app.add_typer(noun)

@@ -302,6 +302,18 @@ class AsyncClient:
     backups = _ask(calls.backups)
     doctor = _ask(calls.doctor)
 
+    # ── webhooks: where messages go; without an account the operator's own
+
+    add_webhook = _ask(calls.add_webhook)
+    webhooks = _list(calls.webhooks)
+    webhook = _ask(calls.webhook)
+    change_webhook = _ask(calls.change_webhook)
+    remove_webhook = _ask(calls.remove_webhook)
+    rotate_webhook = _ask(calls.rotate_webhook)
+    check_webhook = _ask(calls.check_webhook)
+    webhook_deliveries = _list(calls.webhook_deliveries)
+    replay_webhook = _ask(calls.replay_webhook)
+
     # ── how
 
     async def do(self, call: ClientCall[T]) -> T:

@@ -26,6 +26,7 @@ from flowtally.core.words import (
     ActionOutcome,
     ActionState,
     Aggregation,
+    DeliveryState,
     ExportFormat,
     Fill,
     LeaseState,
@@ -1140,7 +1141,67 @@ def doctor() -> ClientCall[p.DoctorAnswer]:
     return read("/v1/doctor", p.DoctorAnswer)
 
 
+# ── webhooks: where messages go; without an account the operator's own
+
+
+def add_webhook(request: p.WebhookRequest, account: str | None = None) -> ClientCall[p.WebhookAnswer]:
+    """Its `secret` is in the answer, and never again."""
+    return write("POST", _webhooks(account), p.WebhookAnswer, request)
+
+
+def webhooks(account: str | None = None, *, removed: bool = False) -> Listing[p.WebhookAnswer]:
+    """In the order they were added; `removed`: also those that were."""
+    return Listing(_webhooks(account), Page[p.WebhookAnswer], {"removed": "true"} if removed else {})
+
+
+def webhook(webhook: str, account: str | None = None) -> ClientCall[p.WebhookAnswer]:
+    return read(_webhook(webhook, account), p.WebhookAnswer)
+
+
+def change_webhook(webhook: str, change: p.WebhookChange, account: str | None = None) -> ClientCall[p.WebhookAnswer]:
+    """What is given."""
+    return write("PATCH", _webhook(webhook, account), p.WebhookAnswer, change)
+
+
+def remove_webhook(webhook: str, account: str | None = None) -> ClientCall[p.WebhookAnswer]:
+    """Its secrets are destroyed."""
+    return write("DELETE", _webhook(webhook, account), p.WebhookAnswer)
+
+
+def rotate_webhook(
+    webhook: str, rotation: p.WebhookRotation, account: str | None = None
+) -> ClientCall[p.WebhookAnswer]:
+    """Another secret, in the answer; the present one signs, too, for a while."""
+    return write("POST", f"{_webhook(webhook, account)}/rotate", p.WebhookAnswer, rotation)
+
+
+def check_webhook(webhook: str, account: str | None = None) -> ClientCall[p.WebhookTestAnswer]:
+    """A message of its own, now. It takes as long as the receiver takes, 15 seconds at the most."""
+    made = write("POST", f"{_webhook(webhook, account)}/test", p.WebhookTestAnswer)
+    return msgspec.structs.replace(made, timeout_s=CHECK_TIMEOUT_S)
+
+
+def webhook_deliveries(
+    webhook: str, account: str | None = None, *, state: DeliveryState | None = None
+) -> Listing[p.DeliveryAnswer]:
+    """In the order they were raised; `state`: only those that are so."""
+    return Listing(f"{_webhook(webhook, account)}/deliveries", Page[p.DeliveryAnswer], _given(state=state))
+
+
+def replay_webhook(webhook: str, replay: p.WebhookReplay, account: str | None = None) -> ClientCall[p.ReplayAnswer]:
+    """Send one again, or all that are dead since an instant, under the ids they had."""
+    return write("POST", f"{_webhook(webhook, account)}/replay", p.ReplayAnswer, replay)
+
+
 # ── words of the API
+
+
+def _webhooks(account: str | None) -> str:
+    return "/v1/webhooks" if account is None else f"/v1/accounts/{segment(account)}/webhooks"
+
+
+def _webhook(webhook: str, account: str | None) -> str:
+    return f"{_webhooks(account)}/{segment(webhook)}"
 
 
 def _providers(account: str) -> str:

@@ -69,6 +69,8 @@ Right = Literal[
     "retention:write",
     "providers:read",
     "providers:write",
+    "webhooks:read",
+    "webhooks:write",
     "samples:read",
     "samples:write",
     "gateways:read",
@@ -145,6 +147,8 @@ MEANINGS: Final[Mapping[Right, str]] = MappingProxyType(
         "providers:read": "read which accounts at vendors are connected, what these say, and whether it matches what "
         "was measured",
         "providers:write": "connect accounts at vendors, change and remove them, have them asked",
+        "webhooks:read": "read where messages go, and what became of each",
+        "webhooks:write": "say where messages go: add webhooks, change, test and remove them, send messages again",
         "samples:read": "read samples of servers' gauges",
         "samples:write": "send samples of servers' gauges",
         "gateways:read": "read which hosts and ports are offered",
@@ -231,6 +235,8 @@ _MANAGES: Final[frozenset[Right]] = frozenset(
         "check_ins:write",
         "audit:read",
         "providers:write",
+        "webhooks:read",
+        "webhooks:write",
         "leases:write",
         "actions:write",
     }

@@ -20,7 +20,7 @@ from flowtally.ledger.ids import erased_name
 from flowtally.ledger.tables import idempotency
 from flowtally.protocol.words import MAX_KEY_CHARS
 
-SECRET_FIELDS: Final = frozenset({"token", "key"})  # shown once, hence never kept
+SECRET_FIELDS: Final = frozenset({"token", "key", "secret"})  # shown once, hence never kept
 
 
 class StoredAnswer(msgspec.Struct, frozen=True):

@@ -34,6 +34,9 @@ Prefix = Literal[
     "lse_",
     "gtw_",
     "act_",
+    "whk_",
+    "msg_",
+    "dlv_",
 ]
 
 

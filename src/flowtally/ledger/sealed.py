@@ -9,7 +9,7 @@ from typing import Final
 
 from sqlalchemy import Column, Connection, bindparam, select, update
 
-from flowtally.ledger.tables import managed_users, provider_secrets, stock, vouchers
+from flowtally.ledger.tables import managed_users, provider_secrets, stock, vouchers, webhooks
 from flowtally.ledger.vault import Vault
 
 # (the key of a row, its secret)
@@ -18,6 +18,8 @@ COLUMNS: Final[tuple[tuple[Column[str], Column[str]], ...]] = (
     (vouchers.c.id, vouchers.c.sealed),
     (provider_secrets.c.id, provider_secrets.c.sealed),
     (stock.c.id, stock.c.sealed),
+    (webhooks.c.id, webhooks.c.sealed),
+    (webhooks.c.id, webhooks.c.old_sealed),
 )
 PAGE: Final = 1_000
 _ANY: Final = tuple(select(secret).where(secret.is_not(None)).limit(1) for _, secret in COLUMNS)

@@ -1012,3 +1012,72 @@ places = Table(
     ),
     CheckConstraint("kind <> 'country' OR code = country", name="country"),
 )
+
+# Where messages go. Without an account it is the operator's, and gets what is about every account. `types` has spaces
+# between them ('': all). After a rotation both secrets sign until `old_until`. From `state` on it is what delivering
+# came to; `held_until`: its server asked to be left alone until then.
+webhooks = Table(
+    "webhooks",
+    metadata,
+    Column("id", Words, primary_key=True),
+    Column("account", Words, ForeignKey("accounts.id")),
+    Column("url", Words, nullable=False),
+    Column("description", Words, nullable=False),
+    Column("types", Words, nullable=False),
+    Column("sealed", Words),
+    Column("old_sealed", Words),
+    Column("old_until", BigInteger),
+    Column("created_at", BigInteger, nullable=False),
+    Column("changed_at", BigInteger, nullable=False),
+    Column("removed_at", BigInteger),
+    Column("state", Words, nullable=False),
+    Column("detail", Words, nullable=False),
+    Column("failing_since", BigInteger),
+    Column("delivered_at", BigInteger),
+    Column("held_until", BigInteger),
+    CheckConstraint("state IN ('active', 'disabled', 'removed')", name="state"),
+    CheckConstraint("(state = 'removed') = (removed_at IS NOT NULL)", name="removed"),
+    CheckConstraint("(state = 'removed') = (sealed IS NULL)", name="sealed"),
+    CheckConstraint("(old_sealed IS NULL) = (old_until IS NULL)", name="rotated"),
+)
+Index("ix_webhooks_account_id", webhooks.c.account, webhooks.c.id)
+
+# What is told: once for each key. `body` is JSON, and exactly what is sent.
+messages = Table(
+    "messages",
+    metadata,
+    Column("id", Words, primary_key=True),
+    Column("key", Words, nullable=False),
+    Column("account", Words, ForeignKey("accounts.id")),
+    Column("type", Words, nullable=False),
+    Column("at", BigInteger, nullable=False),
+    Column("body", Words, nullable=False),
+    UniqueConstraint("key"),
+    CheckConstraint("length(key) BETWEEN 1 AND 512", name="key"),
+)
+Index("ix_messages_account_id", messages.c.account, messages.c.id)
+
+# A message on its way to a webhook. `next_at`: when it is tried next, while it waits; `status`: the last answer's.
+deliveries = Table(
+    "deliveries",
+    metadata,
+    Column("id", Words, primary_key=True),
+    Column("webhook", Words, ForeignKey("webhooks.id"), nullable=False),
+    Column("message", Words, ForeignKey("messages.id"), nullable=False),
+    Column("state", Words, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("next_at", BigInteger),
+    Column("tried_at", BigInteger),
+    Column("status", Integer),
+    Column("duration_ms", Integer),
+    Column("detail", Words, nullable=False),
+    UniqueConstraint("webhook", "message"),
+    CheckConstraint("state IN ('waiting', 'delivered', 'dead')", name="state"),
+    CheckConstraint("(state = 'waiting') = (next_at IS NOT NULL)", name="waiting"),
+    CheckConstraint("attempts >= 0", name="attempts"),
+)
+Index("ix_deliveries_next_at", deliveries.c.next_at)
+Index("ix_deliveries_webhook_id", deliveries.c.webhook, deliveries.c.id)
+Index("ix_deliveries_webhook_state", deliveries.c.webhook, deliveries.c.state)
+Index("ix_deliveries_message", deliveries.c.message)

@@ -192,6 +192,16 @@ from flowtally.protocol.users import (
     WhitelistRequest,
 )
 from flowtally.protocol.vouchers import CheckInAnswer, RedemptionRequest, VoucherAnswer, VoucherRequest, VouchersAnswer
+from flowtally.protocol.webhooks import (
+    DeliveryAnswer,
+    ReplayAnswer,
+    WebhookAnswer,
+    WebhookChange,
+    WebhookReplay,
+    WebhookRequest,
+    WebhookRotation,
+    WebhookTestAnswer,
+)
 from flowtally.protocol.words import (
     DEFAULT_DURATION_S,
     DEFAULT_POOL,
@@ -257,6 +267,7 @@ __all__ = [
     "CredentialChange",
     "CredentialRequest",
     "CutTold",
+    "DeliveryAnswer",
     "DepositRequest",
     "DisputedCell",
     "DoctorAnswer",
@@ -359,6 +370,7 @@ __all__ = [
     "ReconciliationRequest",
     "ReconciliationRules",
     "RedemptionRequest",
+    "ReplayAnswer",
     "RetentionAnswer",
     "RetentionRequest",
     "ReturnRequest",
@@ -417,6 +429,12 @@ __all__ = [
     "VouchersAnswer",
     "WalletAnswer",
     "WalletEntryAnswer",
+    "WebhookAnswer",
+    "WebhookChange",
+    "WebhookReplay",
+    "WebhookRequest",
+    "WebhookRotation",
+    "WebhookTestAnswer",
     "WhitelistAnswer",
     "WhitelistChange",
     "WhitelistRequest",

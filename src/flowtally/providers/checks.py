@@ -1,4 +1,4 @@
-"""Test calls at vendors: so many at a time, on threads of their own, each within its time.
+"""Test calls at vendors and webhooks: so many at a time, on threads of their own, each within its time.
 
 Whoever asks for one waits as long as the vendor takes. So that a slow vendor takes no thread that answers anybody else,
 an account has one under way, and all accounts together a few.
@@ -23,8 +23,9 @@ AGAIN_S: Final = 10
 class Checks:
     """Safe to use from any thread. Threads are made when they are needed."""
 
-    def __init__(self) -> None:
-        self._pool = ThreadPoolExecutor(AT_ONCE, "check a vendor")
+    def __init__(self, of: str = "providers") -> None:
+        self._of = of
+        self._pool = ThreadPoolExecutor(AT_ONCE, f"check {of}")
         self._lock = threading.Lock()
         self._accounts: set[str] = set()
 
@@ -47,7 +48,9 @@ class Checks:
                     f"The account {account!r} has a check under way already; one at a time", retry_after_s=AGAIN_S
                 )
             if (count := len(self._accounts)) >= AT_ONCE:
-                raise Overloaded(f"{count} checks of providers are under way, as many as may be", retry_after_s=AGAIN_S)
+                raise Overloaded(
+                    f"{count} checks of {self._of} are under way, as many as may be", retry_after_s=AGAIN_S
+                )
             self._accounts.add(account)
 
     def _leave(self, account: str) -> None:

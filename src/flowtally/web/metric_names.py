@@ -145,6 +145,24 @@ FIGURES: Final[Mapping[str, Mapping[str, Figure]]] = {
             for outcome in (*get_args(ShadowOutcome), "dropped")
         },
     },
+    "webhooks": {
+        "up": Figure("flowtally_webhooks_up", "1 if the figures about webhooks could be read, else 0."),
+        **{
+            f"state_{state}": Figure("flowtally_webhooks", "Webhooks, by what they are.", {"state": state})
+            for state in ("active", "disabled")
+        },
+        **{
+            f"attempts_{outcome}": Figure(
+                "flowtally_webhook_attempts_total",
+                "Attempts to deliver a message since the start, by what came of them.",
+                {"outcome": outcome},
+            )
+            for outcome in ("good", "failed")
+        },
+        "waiting": Figure("flowtally_webhook_deliveries_waiting", "Deliveries that wait, for now or for another try."),
+        "oldest": Figure("flowtally_webhook_oldest_waiting_seconds", "For how long the first of them has waited."),
+        "under_way": Figure("flowtally_webhook_deliveries_under_way", "Deliveries under way."),
+    },
     "shares": {
         "up": Figure("flowtally_shares_up", "1 if the figures about fair shares could be read, else 0."),
         "requests_in_work": Figure("flowtally_shares_requests_in_work", "Requests of known callers in work."),

@@ -73,6 +73,7 @@ TAGS: Final = {
     "explain": "How a balance came about: what each grant paid for.",
     "shadows": "Have calls that were answered here asked of the vendor, too, and see where its answers differ.",
     "providers": "Accounts at vendors: how each is asked, what is left there, and when it runs out.",
+    "webhooks": "Where messages go, each signed; what became of them.",
     "reconciliation": "Compare what a vendor bills with what was measured, and what explains the difference.",
     "periods": "Close a period with a statement that never changes, and see what came later.",
     "accounts": "The customers.",

@@ -10,6 +10,7 @@ from typing import Any, Final, ParamSpec, Protocol, TypeAlias, TypeVar
 
 import msgspec
 
+from flowtally.alerts.deliverer import Deliverer
 from flowtally.answers.balances import PresentBalances
 from flowtally.answers.moment import Moments
 from flowtally.care.care import Care
@@ -178,6 +179,7 @@ class Services(msgspec.Struct, frozen=True):
     care: Care
     providers: Providers
     shadowing: Shadowing
+    deliverer: Deliverer
     failed_attempts: FailedAttempts
     moments: Moments
     balances: PresentBalances

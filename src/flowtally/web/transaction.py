@@ -36,6 +36,7 @@ class Effect(Enum):
     PROVIDERS = "providers"  # one is to be asked, maybe at once
     SHADOWS = "shadows"  # a dialect's calls are asked of the vendor, too, or no longer
     ACTIONS = "actions"  # something is asked for that somebody may be waiting for
+    WEBHOOKS = "webhooks"  # a message may be due
     ERASURES = "erasures"  # work is left that is finished after the commit; it must meet no names that were forgotten
 
 
@@ -47,9 +48,12 @@ HEARD: Final[Mapping[Effect, Callable[[Services, str], object]]] = {
     Effect.PROVIDERS: lambda services, account: services.providers.nudge(),
     Effect.SHADOWS: lambda services, account: services.shadowing.switches_changed(),
     Effect.ACTIONS: lambda services, account: services.waiting.wake(),
+    Effect.WEBHOOKS: lambda services, account: services.deliverer.nudge(),
     Effect.ERASURES: lambda services, account: services.care.finish_erasures(),
 }
-OF_NO_ACCOUNT: Final = frozenset({Effect.CREDENTIALS, Effect.ERASURES})  # heard whoever is meant, or nobody
+OF_NO_ACCOUNT: Final = frozenset(
+    {Effect.CREDENTIALS, Effect.WEBHOOKS, Effect.ERASURES}
+)  # heard whoever is meant, or nobody
 
 
 class Transaction(msgspec.Struct, frozen=True):

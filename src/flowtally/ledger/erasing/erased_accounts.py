@@ -38,6 +38,7 @@ from flowtally.ledger.erasing import erased_audit
 from flowtally.ledger.erasing.erased_reconciliations import forget_names, names_borne_by
 from flowtally.ledger.installation import this_promise
 from flowtally.ledger.inventory.orders import release_all
+from flowtally.ledger.messages.webhooks import end_webhooks
 from flowtally.ledger.money.wallet import balance_of, shown_balance
 from flowtally.ledger.people import names
 from flowtally.ledger.people.accounts import Account, read_account
@@ -48,11 +49,13 @@ from flowtally.ledger.tables import (
     audit,
     check_ins,
     credentials,
+    deliveries,
     erasures,
     grant_voids,
     grants,
     idempotency,
     managed_users,
+    messages,
     past_settings,
     periods,
     provider_balances,
@@ -71,6 +74,7 @@ from flowtally.ledger.tables import (
     user_names,
     users,
     voucher_ends,
+    webhooks,
     whitelist,
 )
 
@@ -108,6 +112,7 @@ def erase_account(tx: Connection, account_id: str, *, now: int) -> AccountErasur
         revoked = list(tx.execute(select(credentials.c.id).where(live).order_by(credentials.c.id)).scalars())
         tx.execute(update(credentials).where(live).values(revoked_at=now))
         _end_providers(tx, account_id, now)
+        end_webhooks(tx, webhooks.c.account == account_id, at=now)
         release_all(tx, account_id, now=now)
         gone: dict[str, Any] = {"name": "", "erased_at": now, "changed_at": now}
         said = {"again": False, "credentials": trail.ids(revoked)}
@@ -255,6 +260,12 @@ TEXTS: Final = (
         lambda account: providers.c.account == account,
         ("address", "settings", "rules", "detail"),
     ),
+    _Text(
+        webhooks,
+        webhooks.c.id,
+        lambda account: webhooks.c.account == account,
+        ("url", "description", "types", "detail"),
+    ),
 )
 
 
@@ -272,7 +283,9 @@ SAID: Final = {
 def texts_left(tx: Connection, account: str) -> list[str]:
     """The tables that still hold a text of the account."""
     found = [str(one.table.name) for one in TEXTS if _is_there(tx, select(one.key).where(one.with_text(account)))]
-    for table in (user_names, whitelist, used_keys):
+    if _is_there(tx, _deliveries_of(account)):
+        found.append(str(deliveries.name))
+    for table in (user_names, whitelist, used_keys, messages):
         if _is_there(tx, select(table.c.account).where(table.c.account == account)):
             found.append(str(table.name))
     for table in SAID:
@@ -381,6 +394,22 @@ def _delete_from(table: Table, key: str) -> Step:
     return step
 
 
+def _deliveries_of(account: str) -> Any:
+    """Of messages about it, wherever they went, and of all that went to its webhooks."""
+    about = select(messages.c.id).where(messages.c.account == account)
+    mine = select(webhooks.c.id).where(webhooks.c.account == account)
+    return select(deliveries.c.id).where(or_(deliveries.c.message.in_(about), deliveries.c.webhook.in_(mine)))
+
+
+def _delete_deliveries(tx: Connection, account: str, _place: Place) -> Place:
+    some = list(tx.execute(_deliveries_of(account).limit(ROWS)).scalars())
+    if not some:
+        return None
+    tx.execute(delete(deliveries).where(deliveries.c.id.in_(some)))
+    _note(tx, account, deliveries, len(some))
+    return True
+
+
 def _delete_said(table: Table, key: str) -> Step:
     def step(tx: Connection, account: str, _place: Place) -> Place:
         column = table.c[key]
@@ -462,6 +491,8 @@ STEPS: Final[tuple[tuple[str, Step], ...]] = (
     ("answers", _empty_answers),
     *((str(one.table.name), _empty_texts(one)) for one in TEXTS),
     *(("providers", _delete_said(table, key)) for table, key in SAID.items()),
+    ("messages", _delete_deliveries),
+    ("messages", _delete_from(messages, "id")),
     ("periods", _empty_statements),
     ("audit", _empty_audit),
 )

@@ -10,7 +10,9 @@ from typing import Any, Final
 
 from flowtally.ledger.ids import erased_name
 
-TEXTS: Final = frozenset({"name", "reference", "reason", "void_reason", "address", "addresses"})
+TEXTS: Final = frozenset(
+    {"name", "reference", "reason", "void_reason", "address", "addresses", "url", "description", "types"}
+)
 OF_PLANS: Final = frozenset({"plan", "plan_id"})  # beside these, `name` is the plan's
 
 
