@@ -115,6 +115,18 @@ def test_an_empty_wallet_is_told_once_and_asked_again(shop: Shop) -> None:
     assert shop.renewing.measures() == {"renewed": 1.0, "failed": 1.0, "waiting": 0.0}
 
 
+def test_after_a_restart_it_is_not_told_again(shop: Shop) -> None:
+    with shop.ledger.begin() as tx:
+        wallet.adjust(tx, "acme", -900, now=shop.now, currency="USD", reason="paid out")
+    shop.buy()
+    shop.now += MONTH - LEAD_MS
+    shop.renewing.turn()
+    shop.renewing = Renewing(shop.ledger, lambda: shop.now)
+    shop.renewing.turn()
+    assert shop.renewing.measures()["failed"] == 1
+    assert shop.told() == ["insufficient_funds"]
+
+
 def test_tries_come_less_and_less_often_and_at_last_once_an_hour(shop: Shop) -> None:
     with shop.ledger.begin() as tx:
         wallet.adjust(tx, "acme", -900, now=shop.now, currency="USD", reason="paid out")

@@ -18,7 +18,7 @@ import structlog
 from flowtally.core.errors import FlowtallyError, StoreDamaged, Unavailable
 from flowtally.core.times import MINUTE_MS
 from flowtally.ledger.database import Ledger
-from flowtally.ledger.inventory.renewals import DueLease, due_leases, note_not_renewed, renew_due
+from flowtally.ledger.inventory.renewals import DueLease, due_leases, is_noted, note_not_renewed, renew_due
 from flowtally.ledger.trail import server
 
 LOOK_S: Final = 60
@@ -105,15 +105,17 @@ class Renewing:
 
     def _fails(self, one: DueLease, error: FlowtallyError) -> None:
         """Told once for each end, by the record and the log, and tried again later: the wallet may be filled."""
+        with self._ledger.read() as tx:
+            told = is_noted(tx, one)
+        if not told:
+            log.warning("lease_not_renewed", lease=one.id, account=one.account, why=error.code)
+            with self._ledger.begin(WORK) as tx:
+                note_not_renewed(tx, one, error.code)
         before = self._rests.get(one.id)
         tries = 1 if before is None or before.ends_at != one.ends_at else before.tries + 1
         until = self._clock() + REST_MS[min(tries, len(REST_MS)) - 1]
         self._rests[one.id] = _Rest(one.ends_at, until, tries)
         self._counts["failed"] += 1
-        if tries == 1:
-            log.warning("lease_not_renewed", lease=one.id, account=one.account, why=error.code)
-            with self._ledger.begin(WORK) as tx:
-                note_not_renewed(tx, one, error.code)
 
     def _run(self) -> None:
         while not self._stop.is_set():

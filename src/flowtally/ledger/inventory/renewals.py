@@ -14,8 +14,9 @@ from sqlalchemy import Connection, and_, or_, select
 from flowtally.core.times import HOUR_MS
 from flowtally.ledger import trail
 from flowtally.ledger.inventory.orders import Order, renew_leases
-from flowtally.ledger.tables import leases
+from flowtally.ledger.tables import audit, leases
 
+NOT_RENEWED: Final = "lease.not_renewed"
 LEAD_MS: Final = HOUR_MS  # how long before its end a lease is renewed: time for a few tries, and to top up
 
 
@@ -57,6 +58,12 @@ def renew_due(tx: Connection, due: DueLease, *, now: int) -> Order | None:
     return None if found is None else renew_leases(tx, due.account, [due.id], now=now)
 
 
+def is_noted(tx: Connection, due: DueLease) -> bool:
+    """Whether the record says already that it was not renewed from this end on."""
+    told = select(audit.c.after).where(audit.c.action == NOT_RENEWED, audit.c.subject == due.id)
+    return any(msgspec.json.decode(one)["ends_at"] == due.ends_at for one in tx.execute(told).scalars())
+
+
 def note_not_renewed(tx: Connection, due: DueLease, why: str) -> None:
     """For the record: the holder is going to lose it, and why."""
-    trail.note(tx, "lease.not_renewed", account=due.account, subject=due.id, after={"ends_at": due.ends_at, "why": why})
+    trail.note(tx, NOT_RENEWED, account=due.account, subject=due.id, after={"ends_at": due.ends_at, "why": why})
