@@ -11,9 +11,10 @@ import os
 import re
 import subprocess
 import sys
+import time
 import uuid
 from collections.abc import Coroutine, Iterator
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -404,3 +405,125 @@ def test_their_async_client_lists_countries_states_cities_and_systems(placed: Ac
             assert await client.list_countries(proxy_type=3) == []
 
     run(work())
+
+
+class Rented(msgspec.Struct, frozen=True):
+    """What an account leases: a server and an address of an ISP, by what they are called."""
+
+    account: Account
+    item: str
+    host: str
+    server: str
+    ip: str
+
+
+@pytest.fixture
+def rented(account: Account) -> Rented:
+    """A server of 8 CPUs that is sold by the month, a larger one, and money."""
+    of, host = f"/accounts/{account.id}", f"{account.id}.example"
+    ip = f"198.18.{int(account.id[1:3], 16)}.{int(account.id[3:5], 16)}"
+    account.native(f"{of}/wallet/deposits", {"amount_micros": 1_000_000_000})
+    size = {"cpu_cores": 8, "memory_mib": 16_384, "bandwidth_mbps": 200}
+    made = {}
+    for kind, address, more in (("unlimited", host, {"name": host, **size}), ("isp", ip, {"port": 6666})):
+        item = {"kind": kind, "address": address, "username": "user123", "password": "password123", "region": "na"}
+        made[kind] = account.native("/stock", {**item, "country": "US", **more})["id"]
+    for name, price, cpus in (("small", 10, 8), ("large", 30, 16)):
+        plan = {"kind": "unlimited", "days": 30, "price_micros": price * 1_000_000, "region": "na", **size}
+        account.native("/lease-plans", {"id": f"{name}-{account.id}", **plan, "cpu_cores": cpus})
+    account.native("/lease-plans", {"id": f"isp-{account.id}", "kind": "isp", "days": 30, "price_micros": 1})
+    for plan, kind in (("small", "unlimited"), ("isp", "isp")):
+        account.native(f"{of}/leases", {"plan": f"{plan}-{account.id}", "stock": [made[kind]]})
+    return Rented(account, made["unlimited"], host, host, ip)
+
+
+def test_their_client_lists_fixed_proxies_and_when_they_expire(rented: Rented) -> None:
+    with rented.account.client() as client:
+        [proxy] = client.list_proxy_servers(proxy_type=1)
+        assert (proxy.ip, int(proxy.port), proxy.username, proxy.password) == (
+            rented.ip,
+            6666,
+            "user123",
+            "password123",
+        )
+        assert client.list_proxy_servers(proxy_type=2) == []
+        [told] = client.get_proxy_expiration([rented.ip], proxy_type=1)
+        assert told["ip"] == rented.ip
+        with refusal() as refused:
+            client.get_proxy_expiration("203.0.113.9", proxy_type=1)
+        assert code_of(refused) == 10010
+
+    async def same() -> Any:
+        async with rented.account.async_client() as client:
+            return await client.list_proxy_servers(proxy_type=1), await client.get_proxy_expiration(rented.ip, 1)
+
+    assert run(same()) == ([proxy], [told])
+
+
+def test_their_client_renews_upgrades_and_restarts_a_server(rented: Rented) -> None:
+    with rented.account.client() as client:
+        [server] = client.unlimited.list_servers()
+        assert server["plan_name"] == rented.server
+        before = server["expiration_time"]
+        assert client.unlimited.renew(rented.server, 1)["order_money"] == 10
+        assert client.unlimited.upgrade(rented.server, f"large-{rented.account.id}")["order_money"] > 10
+        client.unlimited.restart_server(rented.server)
+        [after] = client.unlimited.list_servers()
+        assert before not in after.values()
+    waiting = httpx.get(
+        f"{rented.account.live.url}/v1/actions?status=requested", headers=bearer(rented.account.live), trust_env=False
+    ).json()["items"]
+    assert [one["what"] for one in waiting if one["server"] == rented.item] == ["restart"]
+
+
+def test_the_same_of_a_server_in_their_async_client(rented: Rented) -> None:
+    async def work() -> None:
+        async with rented.account.async_client() as client:
+            [server] = await client.unlimited.list_servers()
+            assert server["plan_name"] == rented.server
+            assert (await client.unlimited.renew(rented.server, 1))["order_money"] == 10
+            assert (await client.unlimited.upgrade(rented.server, f"large-{rented.account.id}"))["order_money"] > 10
+            await client.unlimited.restart_server(rented.server)
+
+    run(work())
+
+
+def test_their_clients_bind_users_to_a_server(rented: Rented) -> None:
+    user = name()
+    with rented.account.client() as client:
+        client.create_proxy_user(user, "password123")
+        client.unlimited.bind_user(rented.host, user)
+        [listed] = client.unlimited.list_bound_users(rented.host)
+        assert [one["username"] for one in listed["sub_users"]] == [user]
+        client.unlimited.unbind_user(rented.host, user)
+        with refusal() as refused:
+            client.unlimited.bind_user("203.0.113.9", user)
+        assert code_of(refused) == 10010
+
+    async def work() -> list[Any]:
+        async with rented.account.async_client() as client:
+            await client.unlimited.bind_user(rented.host, user)
+            found = await client.unlimited.list_bound_users(rented.host)
+            await client.unlimited.unbind_user(rented.host, user)
+            return [found, await client.unlimited.list_bound_users(rented.host)]
+
+    [[bound], [free]] = run(work())
+    assert ([one["username"] for one in bound["sub_users"]], free["sub_users"]) == ([user], [])
+
+
+def test_their_client_watches_a_server_and_its_load_balancer(rented: Rented) -> None:
+    """The sync one: the async one has no methods for it."""
+    at = int(time.time()) + 2  # nothing is told of before the lease
+    start = at - at % 300
+    rented.account.native("/samples", [{"server": rented.item, "name": "cpu", "time": _instant(at), "value": 5}])
+    asked: dict[str, Any] = {"ins_id": rented.item, "region": "na", "start_time": start, "end_time": start + 300}
+    with rented.account.client() as client:
+        assert client.unlimited.get_server_monitor(**asked)["CpuUsage"] == {"times": [start], "values": [5]}
+        balancing = client.unlimited.get_balancing_monitor(**asked)
+        assert all(series == {"times": [], "values": []} for series in balancing.values())
+        with refusal():
+            client.unlimited.get_server_monitor(**asked | {"ins_id": "another"})
+
+
+def _instant(at_s: int) -> str:
+    return datetime.fromtimestamp(at_s, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
