@@ -202,6 +202,20 @@ def test_a_user_is_found_by_the_name_it_bore_then_or_was_the_first_to_bear(books
         assert users.bearers(tx, [("acme", "new")], moment) == {}
 
 
+def test_a_user_of_later_is_called_by_its_first_name_of_every_moment_before_it(books: Ledger) -> None:
+    """Whatever it is called later: what was answered once is answered again."""
+    moment = Known(promises(books), 5)
+    with books.begin() as tx:
+        later = managed.create_user(tx, "acme", "new", now=30)
+    for name in ("newer", "newest"):
+        with books.read() as tx:
+            assert users.read_user(tx, "acme", later.id, moment).name == "new"
+        with books.begin() as tx:
+            managed.change_user(tx, "acme", later.id, name=name, now=40)
+    with books.read() as tx:
+        assert users.read_user(tx, "acme", later.id, moment).name == "new"
+
+
 def test_the_open_write_transaction_says_since_when_it_is_open(ledger: Ledger) -> None:
     at = [5]
     ledger.use_clock(lambda: at[0])

@@ -117,6 +117,13 @@ def names_then(tx: Connection, user_ids: Iterable[str], known: Known) -> dict[st
     return found
 
 
+def first_name(tx: Connection, user_id: str) -> str | None:
+    """What the user was called first of all; None where no name of it is kept."""
+    mine = user_names.c
+    query = select(mine.name).where(mine.user_id == user_id).order_by(mine.promise, mine.taken_at, mine.valid_from)
+    return tx.execute(query.limit(1)).scalar_one_or_none()
+
+
 def _ended(known: Known) -> ColumnElement[bool]:
     mine = user_names.c
     ended_at = case((mine.ended_promise > 0, mine.ended_at), else_=mine.valid_to)

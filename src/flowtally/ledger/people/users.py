@@ -163,7 +163,9 @@ def bearers(tx: Connection, names: Iterable[Name], known: Known | None = None) -
 
 
 def _then(tx: Connection, user: User, known: Known) -> User:
-    name = names_of(tx, [user.id], known).get(user.id, user.name)
+    name = names_of(tx, [user.id], known).get(user.id)
+    if name is None:  # it was made later: the first name it bore stays the first, whatever it is called since
+        name = history.first_name(tx, user.id) or user.name
     before = past.settings_then(tx, user.id, known)
     if before is None:
         return msgspec.structs.replace(user, name=name)
