@@ -48,6 +48,7 @@ class Bookkeeper:
     def __init__(self) -> None:
         self.stands: Amounts = {}
         self.figures: dict[str, FigureSaid] = {}
+        self.used: Amounts = {}  # by sub-user and quantity: of a grant, what it grew by is whoever's it was then
         self.changes = 0  # how often another amount than before was said
 
     def hear(self, said: UseSaid) -> None:
@@ -61,12 +62,18 @@ class Bookkeeper:
                     right[key] = 0
         self.figures |= told
         for key, amount in right.items():
-            self.changes += amount != self.stands.get((key, said.quantity), 0)
+            added, whose = (
+                amount - self.stands.get((key, said.quantity), 0),
+                (self.figures[key].sub_user, said.quantity),
+            )
+            self.used[whose] = self.used.get(whose, 0) + added
+            self.changes += added != 0
             self.stands[key, said.quantity] = amount
 
     def copy(self) -> Bookkeeper:
         made = Bookkeeper()
         made.stands, made.figures, made.changes = dict(self.stands), dict(self.figures), self.changes
+        made.used = dict(self.used)
         return made
 
     def total(self, quantity: str) -> int:
@@ -75,8 +82,8 @@ class Bookkeeper:
     def by_user(self, *, erased: bool = False) -> dict[str, tuple[int, int]]:
         """Bytes and requests of each that come to something; `erased`: nobody has a name any more."""
         found: dict[str, tuple[int, int]] = {}
-        for (key, quantity), amount in self.stands.items():
-            user = "" if erased else self.figures[key].sub_user
+        for (one, quantity), amount in self.used.items():
+            user = "" if erased else one
             up, requests = found.get(user, (0, 0))
             found[user] = (up + amount, requests) if quantity == "bytes" else (up, requests + amount)
         return {user: sums for user, sums in found.items() if sums != (0, 0)}

@@ -471,6 +471,29 @@ def leases(world: World, chance: Random) -> None:
     assert len(held) == sum(world.now < one.over_at() for one in world.model.leases)
 
 
+def what_was_asked_of_servers(world: World, chance: Random) -> None:
+    """Each request stands as it was answered, or is over in time and with its lease."""
+    for account in ACCOUNTS:
+        for lease in (one for one in world.model.leases if one.account == account.name):
+            told = world.ask("GET", f"/v1/accounts/{account.name}/leases/{lease.id}/actions", limit=1000)["items"]
+            mine = [one for one in world.model.asked if one.lease.id == lease.id]
+            assert [(one["id"], one["what"], one["status"]) for one in told] == [
+                (one.id, one.what, one.status(world.now)) for one in mine
+            ]
+    waiting = world.ask("GET", "/v1/actions", status=200, limit=1000)["items"]
+    assert len(waiting) == len(world.model.asked)
+
+
+def what_is_offered(world: World, chance: Random) -> None:
+    """Gateways and places are those that were put last."""
+    told = world.ask("GET", "/v1/gateways", limit=1000)["items"]
+    found = {one["id"]: (one["product"], one["first_port"], one["last_port"]) for one in told}
+    assert found == world.model.gateways
+    for product, cities in world.model.places.items():
+        listed = world.ask("GET", f"/v1/places/{product}", kind="city", country="DE", limit=1000)["items"]
+        assert [one["code"] for one in listed] == cities
+
+
 def the_ledger_keeps_its_own_rules(world: World, chance: Random) -> None:
     with world.services.ledger.read() as tx:
         assert list(rules.faults(tx)) == []
@@ -499,6 +522,8 @@ CHECKS: Final[tuple[Check, ...]] = (
     periods,
     money,
     leases,
+    what_was_asked_of_servers,
+    what_is_offered,
     the_ledger_keeps_its_own_rules,
 )
 

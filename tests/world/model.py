@@ -151,6 +151,25 @@ class Plan:
 
 
 @dataclass
+class Asked:
+    """What was asked of what is leased. `outcome`: what was said of it."""
+
+    id: str
+    lease: Leased
+    what: str
+    until: int
+    taken: bool = False
+    outcome: str = ""
+
+    def status(self, now: int) -> str:
+        if self.outcome:
+            return self.outcome
+        if now >= min(self.until, self.lease.over_at()):
+            return "expired"
+        return "taken" if self.taken else "requested"
+
+
+@dataclass
 class Model:
     accounts: dict[str, Account]
     rows: list[Row] = field(default_factory=list)
@@ -174,6 +193,9 @@ class Model:
     stock: list[str] = field(default_factory=list)  # ids, in order
     lease_plans: list[LeasePlan] = field(default_factory=list)
     leases: list[Leased] = field(default_factory=list)
+    asked: list[Asked] = field(default_factory=list)
+    gateways: dict[str, tuple[str, int, int]] = field(default_factory=dict)  # product, first port, last port
+    places: dict[str, list[str]] = field(default_factory=dict)  # cities of a product, in its one country
     bought: dict[str, list[tuple[Plan, str]]] = field(default_factory=lambda: defaultdict(list))  # with its grant
     counters: dict[str, Metered] = field(default_factory=lambda: defaultdict(Metered))
     erased: set[str] = field(default_factory=set)  # accounts

@@ -26,6 +26,7 @@ from tests.world.model import (
     PURSES,
     Account,
     Allocation,
+    Asked,
     Leased,
     LeasePlan,
     Period,
@@ -515,6 +516,78 @@ def renew_or_release_a_lease(world: World, chance: Random) -> None:
     assert world.write(f"{path}/renew", {"plan": plan.id}, status=200)["price_micros"] == plan.price
     world.model.money[lease.account].append(-plan.price)
     lease.end += plan.days * DAY
+
+
+@verb(3)
+def ask_for_a_restart(world: World, chance: Random) -> None:
+    """While the lease lasts, and once while it is not over."""
+    if not world.model.leases:
+        return
+    lease, lasts_s = chance.choice(world.model.leases), chance.choice([10, 3600, 604_800])
+    what = chance.choice(["restart", "reinstall"])
+    path, body = f"/v1/accounts/{lease.account}/leases/{lease.id}/actions", {"what": what, "expires_in_s": lasts_s}
+    if world.now >= lease.over_at():
+        assert world.ask("POST", path, body, status=409)["code"] == "lease_ended"
+        return
+    open_one = next(
+        (
+            one
+            for one in world.model.asked
+            if (one.lease.id, one.what) == (lease.id, what) and one.status(world.now) in ("requested", "taken")
+        ),
+        None,
+    )
+    told = world.write(path, body)
+    if open_one is not None:
+        assert told["id"] == open_one.id
+        return
+    until = min(world.now + lasts_s * 1000, lease.end)
+    world.model.asked.append(Asked(told["id"], lease, what, until))
+
+
+@verb(4)
+def take_or_answer_what_was_asked(world: World, chance: Random) -> None:
+    """By whoever does it: once, in time, and the same again changes nothing."""
+    if not world.model.asked:
+        return
+    one = chance.choice(world.model.asked[-5:])
+    before = one.status(world.now)
+    if chance.random() < 0.5:
+        path, body, outcome = f"/v1/actions/{one.id}/take", None, ""
+    else:
+        outcome = chance.choice(["done", "failed"])
+        path, body = f"/v1/actions/{one.id}/answer", {"outcome": outcome}
+    if before not in ("requested", "taken") and not (outcome and before == outcome):
+        assert world.ask("POST", path, body, status=409)["code"] == "action_over"
+        return
+    world.write(path, body, status=200)
+    one.taken = True
+    one.outcome = outcome or one.outcome
+
+
+@verb(2)
+def offer_other_ports(world: World, chance: Random) -> None:
+    """A gateway more or less."""
+    gone = [id for id in world.model.gateways if chance.random() < 0.3]
+    for id in gone:
+        world.ask("DELETE", f"/v1/gateways/{id}")
+        del world.model.gateways[id]
+    world.made += 1
+    product, first = chance.choice(["residential", "mobile"]), chance.randrange(1, 60_000)
+    last = first + chance.randrange(50)
+    body = {"product": product, "host": f"gate-{world.made}.example", "first_port": first, "last_port": last}
+    made = world.write("/v1/gateways", body | {"session": "rotating"})
+    world.model.gateways[made["id"]] = product, first, last
+
+
+@verb(1)
+def replace_the_places(world: World, chance: Random) -> None:
+    """Of a product, as a whole."""
+    product = chance.choice(["residential", "mobile"])
+    cities = sorted(chance.sample(["berlin", "bonn", "hamburg", "kiel", "mainz"], chance.randrange(1, 5)))
+    rows = [{"country": "DE", "city": city} for city in cities]
+    world.ask("PUT", f"/v1/places/{product}", rows)
+    world.model.places[product] = cities
 
 
 @verb(3)
