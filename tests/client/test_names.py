@@ -27,6 +27,7 @@ NAMES = [
     "OverallUsageQuestion",
     "Page",
     "ReconciliationAsked",
+    "SamplesQuestion",
     "SendingError",
     "SpoolBusy",
     "TwoWriters",

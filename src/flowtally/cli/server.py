@@ -71,7 +71,7 @@ def wait(
 ) -> None:
     """List what nobody took yet, as soon as there is something."""
     with ask.client() as client:
-        found = client.wait_for_actions(seconds).items
+        found = client.wait_for_actions(wait_s=seconds).items
     _list(list(found), json)
 
 

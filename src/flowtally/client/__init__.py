@@ -3,7 +3,7 @@
 from flowtally.client.async_meter import AsyncMeter
 from flowtally.client.asynchronous import AsyncClient
 from flowtally.client.call import Page
-from flowtally.client.calls import OverallUsageQuestion, ReconciliationAsked, UsageQuestion
+from flowtally.client.calls import OverallUsageQuestion, ReconciliationAsked, SamplesQuestion, UsageQuestion
 from flowtally.client.errors import (
     ApiError,
     BufferFull,
@@ -37,6 +37,7 @@ __all__ = [
     "OverallUsageQuestion",
     "Page",
     "ReconciliationAsked",
+    "SamplesQuestion",
     "SendingError",
     "SpoolBusy",
     "TwoWriters",

@@ -917,7 +917,7 @@ def actions(*, status: ActionState | None = None) -> Listing[p.ActionAnswer]:
     return Listing("/v1/actions", Page[p.ActionAnswer], _given(status=status))
 
 
-def wait_for_actions(wait_s: int = 50, *, limit: int = 100) -> ClientCall[Page[p.ActionAnswer]]:
+def wait_for_actions(*, wait_s: int = 50, limit: int = 100) -> ClientCall[Page[p.ActionAnswer]]:
     """Those that nobody took yet, as soon as there is one, or none after `wait_s` seconds (at most 55)."""
     made = read("/v1/actions", Page[p.ActionAnswer], _given(status="requested", wait_s=wait_s, limit=limit))
     return msgspec.structs.replace(made, timeout_s=wait_s + 30.0)

@@ -20,9 +20,7 @@ if TYPE_CHECKING:
 class UsageStore(UsageReader, SaidFigures, Blocks, Claims, Owned, Wholeness, Texts, Protocol):
     """For who opens and closes a store, and hands its parts to those who ask. What a store cannot do is None."""
 
-    @property
-    def shelf(self) -> Shelf:
-        """The newest blocks, for who follows them."""
+    shelf: Shelf  # the newest blocks, for who follows them
 
     @property
     def compaction(self) -> Compaction | None:

@@ -432,8 +432,8 @@ def rented(account: Account) -> Rented:
         plan = {"kind": "unlimited", "days": 30, "price_micros": price * 1_000_000, "region": "na", **size}
         account.native("/lease-plans", {"id": f"{name}-{account.id}", **plan, "cpu_cores": cpus})
     account.native("/lease-plans", {"id": f"isp-{account.id}", "kind": "isp", "days": 30, "price_micros": 1})
-    for plan, kind in (("small", "unlimited"), ("isp", "isp")):
-        account.native(f"{of}/leases", {"plan": f"{plan}-{account.id}", "stock": [made[kind]]})
+    for bought, kind in (("small", "unlimited"), ("isp", "isp")):
+        account.native(f"{of}/leases", {"plan": f"{bought}-{account.id}", "stock": [made[kind]]})
     return Rented(account, made["unlimited"], host, host, ip)
 
 

@@ -43,6 +43,7 @@ TITLES: Final = {
     "radius": "RADIUS",
     "check_ins": "check-ins",
     "lease_plans": "lease plans",
+    "bound_users": "bound users",
 }  # of tags that are not written as they are said
 DIALECTS: Final = (
     "The examples of a dialect are asked with a credential of an account, which the admin token is not: "

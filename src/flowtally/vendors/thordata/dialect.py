@@ -52,7 +52,13 @@ def envelope(schema: Mapping[str, Any]) -> Mapping[str, Any]:
         "status_code": {"type": "integer", "description": "200: it is a success."},
         "payload": {**schema, "description": "What was asked for."},
     }
-    return {"anyOf": [{"type": "object", "properties": own, "required": list(own)}, usual]}
+    # One object and no choice of two: generators of clients make nothing of a choice between objects without names.
+    refused = members | {"data": {"type": "object", "maxProperties": 0, "description": "Empty: it is no success."}}
+    return {
+        "type": "object",
+        "properties": own | refused,
+        "description": "A success has `status_code` and `payload`, all else `code`, `data` and `msg`.",
+    }
 
 
 def _faults() -> list[Fault]:
