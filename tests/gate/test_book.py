@@ -117,6 +117,21 @@ def test_use_of_others_changes_nothing_and_costs_nothing(desk: Desk) -> None:
     assert desk.quickly("beta").pools["traffic"].left == 3
 
 
+def test_a_block_has_use_of_several_users_and_products_of_an_account(desk: Desk) -> None:
+    desk.give(1_000)
+    desk.same()
+    desk.use(
+        *(
+            {"time": desk.now, "bytes_down": 1, "user": user, "product": product}
+            for user in ("", "usr_1", "usr_2")
+            for product in ("residential", "mobile")
+        )
+    )
+    desk.now += 1
+    assert desk.quickly().pools["traffic"].left == 997
+    assert desk.quickly().pools["mobile"].overage == 3
+
+
 def test_a_promise_is_heard_of_by_the_next_question(desk: Desk) -> None:
     grant = desk.give(1_000)
     desk.same()
@@ -292,8 +307,12 @@ def test_an_account_that_is_not_there_is_refused(desk: Desk) -> None:
 
 spans = st.integers(0, 40)
 amounts = st.integers(-30, 60)
+products = st.sampled_from(["residential", "residential", "mobile", "api"])
 steps: st.SearchStrategy[tuple[Any, ...]] = st.one_of(
-    st.tuples(st.just("use"), st.lists(st.tuples(amounts, st.integers(-3, 40), st.booleans()), min_size=1, max_size=4)),
+    st.tuples(
+        st.just("use"),
+        st.lists(st.tuples(amounts, st.integers(-3, 40), st.booleans(), products), min_size=1, max_size=4),
+    ),
     st.tuples(st.just("give"), st.integers(1, 90), st.integers(-20, 20), st.none() | st.integers(1, 40)),
     st.tuples(st.just("void"), st.integers(0, 5)),
     st.tuples(st.just("wait"), st.integers(0, 15)),
@@ -331,8 +350,13 @@ def play(desk: Desk, step: tuple[Any, ...], given: list[str]) -> None:
         case "use", rows:
             desk.use(
                 *(
-                    {"time": desk.now - ago * 1000, "bytes_down": size, "account": "beta" if other else "acme"}
-                    for size, ago, other in rows
+                    {
+                        "time": desk.now - ago * 1000,
+                        "bytes_down": size,
+                        "account": "beta" if other else "acme",
+                        "product": product,
+                    }
+                    for size, ago, other, product in rows
                 )
             )
         case "give", size, starts, lasts:

@@ -108,11 +108,7 @@ class PurseBook:
             if blocks is None:
                 self._entries.clear()
             else:
-                for number, uses in blocks:
-                    for (account, user, product), use in uses.items():
-                        entry = self._entries.get(account)
-                        if entry is not None and number > entry.block:
-                            follow(entry, number, user, product, use, now)
+                follow(self._entries, blocks, now)
             self._block = block
 
     def _forget(self, accounts: list[str] | None) -> None:
@@ -164,13 +160,10 @@ class PurseBook:
         with self._lock:
             if entry.audited != self._audited:
                 return
-            later = self._shelf.since(entry.block, self._block) if entry.block < self._block else []
+            later = self._shelf.since(entry.block, self._block)
             if later is None:
                 return
-            for number, uses in later:
-                for (whose, user, product), use in uses.items():
-                    if whose == account:
-                        follow(entry, number, user, product, use, now)
+            follow({account: entry}, later, now)
             self._entries[account] = entry
             self._entries.move_to_end(account)
             while len(self._entries) > self._most:

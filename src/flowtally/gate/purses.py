@@ -6,7 +6,7 @@ what is here is still true.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
@@ -17,7 +17,7 @@ from flowtally.core.words import Unit
 from flowtally.ledger.pools import Pools
 from flowtally.ledger.traffic.grants import Grant
 from flowtally.protocol.words import DEFAULT_POOL
-from flowtally.usage.shelf import UseOf
+from flowtally.usage.shelf import UseOf, Uses
 from flowtally.usage.values import Sum
 
 Figures = dict[str, tuple[Unit, burndown.Balance]]
@@ -65,9 +65,21 @@ def make_entry(
     )
 
 
-def follow(entry: AccountEntry, block: int, user: str, product: str, use: UseOf, now: int) -> None:
-    """What a block did to the account, as far as its purses pay for it."""
-    entry.block = block
+def follow(entries: Mapping[str, AccountEntry], blocks: Iterable[tuple[int, Uses]], now: int) -> None:
+    """What these blocks did to these accounts, each block once, with all that it has of an account."""
+    for number, uses in blocks:
+        touched: dict[str, AccountEntry] = {}
+        for (account, user, product), use in uses.items():
+            entry = entries.get(account)
+            if entry is not None and number > entry.block:
+                _take(entry, user, product, use, now)
+                touched[account] = entry
+        for entry in touched.values():
+            entry.block = number
+
+
+def _take(entry: AccountEntry, user: str, product: str, use: UseOf, now: int) -> None:
+    """One part of a block, as far as the account's purses pay for it."""
     pool = entry.known.pool_of(product)
     purse = entry.purses.get(pool)
     if purse is None or user in entry.funded:
