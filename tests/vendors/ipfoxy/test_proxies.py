@@ -328,6 +328,15 @@ def test_what_is_bought_can_be_renewed_by_itself_from_the_beginning(buyer: Fox) 
     assert listed(buyer)[0]["auto_extend"] == "1"
 
 
+def test_a_renewal_that_is_asked_again_does_not_switch_renewing_by_itself_on_again(buyer: Fox) -> None:
+    [one] = bought(buyer)
+    form = {"days": "30", "proxy_ids": one, "auto_extend": "1", "idempotency_key": "order-0009"}
+    first = buyer.post("proxy-buy", **form)
+    buyer.post("auto-extend", auto_extend="0", proxy_ids=one)
+    assert buyer.post("proxy-buy", **form) == first
+    assert listed(buyer)[0]["auto_extend"] == "0"
+
+
 def test_auto_renewal_is_switched_on_and_off(buyer: Fox, rival: Fox) -> None:
     [one] = bought(buyer)
     assert buyer.post("auto-extend", auto_extend="1", proxy_ids=f"{one},stk_9") == {}

@@ -102,10 +102,8 @@ def buy_proxies(call: DialectCall, given: Buying) -> wire.OrderMade:
     if given.proxy_ids:
         if given.area_id or given.num is not None:
             raise BadRequest("Send area_id and num to buy, or proxy_ids to renew.", parameter="proxy_ids")
-        made = _extend(call, Extending(given.days, given.proxy_ids, given.idempotency_key))
-        if given.auto_extend:
-            _renew_by_itself(call, proxies_of(given.proxy_ids), on=True)
-        return made
+        asked = Extending(given.days, given.proxy_ids, given.idempotency_key)
+        return _extend(call, asked, by_itself=bool(given.auto_extend))
     if given.num is None or given.auto_extend is None:
         missing = "num" if given.num is None else "auto_extend"
         raise BadRequest(f"Send {missing}.", parameter=missing)
@@ -268,9 +266,10 @@ def _bought(call: DialectCall, given: Buying, count: int) -> Order:
     )
 
 
-def _extend(call: DialectCall, given: Extending) -> wire.OrderMade:
+def _extend(call: DialectCall, given: Extending, *, by_itself: bool = False) -> wire.OrderMade:
+    """`by_itself`: and from then on they are renewed by themselves. The same request again changes nothing."""
     ids, key = proxies_of(given.proxy_ids), given.idempotency_key
-    if key and not is_new(call, key, "extend", ids, given.days):
+    if key and not is_new(call, key, "extend", ids, given.days, by_itself):
         return wire.OrderMade(_named(call, key))
     plans = _renewals(call, ids, given.days)
     order = orders.renew_leases(
@@ -281,6 +280,8 @@ def _extend(call: DialectCall, given: Extending) -> wire.OrderMade:
         plans={lease: one.id for lease, one in plans.items()},
         order_id=None if key is None else _named(call, key),
     )
+    if by_itself:
+        orders.set_auto_renew(call.tx, call.account, list(plans), True, now=call.now)
     return wire.OrderMade(order.id)
 
 
