@@ -160,10 +160,15 @@ def burn_pools(
     """All grants of an account, and each of its pools burnt down, as known at `moment`, or all that is there.
     `ask` is the one question to the usage store: what was used between these edges, by product. Funded users pay from
     purses of their own."""
-    given, purses, known, where = read_purses(tx, account_id, moment)
-    plans = purses.plans(at)
+    read = read_purses(tx, account_id, moment)
+    return read.given, burn_read(read, at, ask)
+
+
+def burn_read(read: AccountPurses, at: int, ask: Callable[[Where, list[int]], Sequence[Sum]]) -> dict[str, Burnt]:
+    """What was read of an account, burnt down from one question to the usage store."""
+    plans = read.purses.plans(at)
     merged = merge_edges(*plans.values())
-    return given, burn_purses(purses, plans, merged, ask(where, merged), known, at)
+    return burn_purses(read.purses, plans, merged, ask(read.where, merged), read.known, at)
 
 
 class AccountPurses(NamedTuple):
@@ -204,7 +209,7 @@ def burn_purses(
 ) -> dict[str, Burnt]:
     """Each pool that has something to say, burnt down from sums by product over the `merged` edges."""
     units = units_of(known)
-    used = use_by_pool(sums, merged, plans, known, units)
+    used = _use_by_pool(sums, merged, plans, known, units)
     balances = {
         name: burndown.burn(
             purses.grants[name],
@@ -264,7 +269,7 @@ def _draw(left: Draw) -> burndown.Draw:
     return burndown.Draw(left.id, left.at, left.amount, left.returned)
 
 
-def use_by_pool(
+def _use_by_pool(
     sums: Sequence[Sum], merged: Sequence[int], plans: Mapping[str, list[int]], known: Pools, units: Mapping[str, Unit]
 ) -> dict[str, list[int]]:
     """What each pool charges for, over the spans of its own plan."""

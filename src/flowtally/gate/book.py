@@ -20,7 +20,7 @@ from typing import Final
 
 from flowtally.answers.account_balance import (
     Asking,
-    burn_purses,
+    burn_read,
     make_balance,
     read_purses,
     show_balance,
@@ -28,7 +28,6 @@ from flowtally.answers.account_balance import (
 )
 from flowtally.answers.balances import PresentUsage
 from flowtally.answers.moment import Moment
-from flowtally.core.edges import merge_edges
 from flowtally.core.times import END_OF_TIME
 from flowtally.gate.purses import AccountEntry, Figures, figures_at, follow, is_exact, make_entry
 from flowtally.ledger.database import Tx
@@ -145,14 +144,11 @@ class PurseBook:
     ) -> BalanceAnswer:
         """The whole burn, which is the entry from now on."""
         read = read_purses(tx, account, moment)
-        plans = read.purses.plans(now)
-        merged = merge_edges(*plans.values())
         asking = Asking(usage)
-        sums = asking.sums(read.where, merged)
-        burnt = burn_purses(read.purses, plans, merged, sums, read.known, now)
+        burnt = burn_read(read, now, asking.sums)
         # What is dated ahead is in no sum: who has such use is burnt whole until it is past.
         if not usage.extent(now, END_OF_TIME, read.where).rows:
-            self._keep(account, make_entry(read, plans, merged, sums, now, block=block, audited=audited), now)
+            self._keep(account, make_entry(read, burnt, now, block=block, audited=audited), now)
         return show_balance(account, now, read.given, burnt, moment, asking.oldest if tell_never_paid else None)
 
     def _keep(self, account: str, entry: AccountEntry, now: int) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
-from flowtally.answers.account_balance import AccountPurses, units_of, use_by_pool
+from flowtally.answers.account_balance import AccountPurses, Burnt, units_of
 from flowtally.core import burndown
 from flowtally.core.open_purse import OpenPurse, balance_at, burn_open, is_touched, make_terms, step, take
 from flowtally.core.words import Unit
@@ -18,7 +18,6 @@ from flowtally.ledger.pools import Pools
 from flowtally.ledger.traffic.grants import Grant
 from flowtally.protocol.words import DEFAULT_POOL
 from flowtally.usage.shelf import UseOf, Uses
-from flowtally.usage.values import Sum
 
 Figures = dict[str, tuple[Unit, burndown.Balance]]
 
@@ -36,33 +35,16 @@ class AccountEntry(msgspec.Struct):
     audited: int
 
 
-def make_entry(
-    read: AccountPurses,
-    plans: Mapping[str, list[int]],
-    merged: Sequence[int],
-    sums: Sequence[Sum],
-    at: int,
-    *,
-    block: int,
-    audited: int,
-) -> AccountEntry:
-    """What was read, burnt up to `at`: the use of `sums` lies between the `merged` edges of all `plans`."""
-    units = units_of(read.known)
-    used = use_by_pool(sums, merged, plans, read.known, units)
-    purses = {
-        name: burn_open(
-            make_terms(
-                read.purses.grants[name], read.purses.draws[name], read.purses.beginning.at, read.purses.overage
-            ),
-            plans[name],
-            used[name],
-            at,
-        )
-        for name in plans
-    }
-    return AccountEntry(
-        read.given, purses, read.known, units, frozenset(read.where.without_users), block=block, audited=audited
-    )
+def make_entry(read: AccountPurses, burnt: Mapping[str, Burnt], at: int, *, block: int, audited: int) -> AccountEntry:
+    """What was read and burnt at `at`, to go on from there. A pool that is not among the burnt ones was never used."""
+    beginning, overage = read.purses.beginning.at, read.purses.overage
+    purses = {}
+    for name, grants in read.purses.grants.items():
+        terms = make_terms(grants, read.purses.draws[name], beginning, overage)
+        edges, used = (burnt[name].edges, burnt[name].used) if name in burnt else ((), ())
+        purses[name] = burn_open(terms, edges, used, at)
+    funded = frozenset(read.where.without_users)
+    return AccountEntry(read.given, purses, read.known, units_of(read.known), funded, block=block, audited=audited)
 
 
 def follow(entries: Mapping[str, AccountEntry], blocks: Iterable[tuple[int, Uses]], now: int) -> None:
